@@ -1,0 +1,5 @@
+"""The face-swap engine: numpy, OpenCV and ONNX Runtime; it knows neither OBS nor any user interface.
+
+Importing this package imports nothing else, so that the modules that need only the standard library
+(errors, folders, formats, settings, exchange, cover, policy) stay usable without the others' packages.
+"""

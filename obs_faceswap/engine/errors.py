@@ -1,0 +1,41 @@
+"""Errors of the engine. A message says what happened, what was expected and found, and what to do next."""
+
+
+class FaceSwapError(Exception):
+    """Base of all errors a user can be shown as they are."""
+
+
+class ModelError(FaceSwapError):
+    """A network could not be used."""
+
+
+class ModelMissingError(ModelError):
+    """A network's file is not on this machine."""
+
+
+class ChecksumError(ModelError):
+    """A file's content is not what the registry promises."""
+
+
+class UnsupportedModelError(ModelError):
+    """A file is no network, or not one of the expected inputs and outputs."""
+
+
+class ProviderError(FaceSwapError):
+    """A requested execution provider is not available or does not work."""
+
+
+class FaceError(FaceSwapError):
+    """A source face (picture, folder, .dfm) cannot be used."""
+
+
+class SettingsError(FaceSwapError):
+    """A setting has an unknown name or a value out of range."""
+
+
+class FrameFormatError(FaceSwapError):
+    """A frame's pixel format or geometry is not supported."""
+
+
+class MediaError(FaceSwapError):
+    """A picture or video file cannot be read or written."""

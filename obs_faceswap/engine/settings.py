@@ -1,0 +1,298 @@
+"""Every setting of the filter, declared once. Standard library only.
+
+OBS properties, command-line options (`--set key=value`) and the table in docs/settings.md are made from
+`OPTIONS`; nothing else in the project names a range, a default, a label or a help text.
+"""
+
+from dataclasses import Field, dataclass, field, fields, replace
+from enum import StrEnum
+from typing import Any
+
+from obs_faceswap.engine.errors import SettingsError
+
+Value = bool | int | float | str
+
+
+class Kind(StrEnum):
+    """What control a setting is drawn as."""
+
+    FACE = "face"  # drop-down of installed faces; the choices are found at run time
+    DEVICE = "device"  # drop-down of execution devices; the choices are found at run time
+    PATH = "path"
+    CHOICE = "choice"
+    NUMBER = "number"
+
+
+class Shown(StrEnum):
+    """When a setting means something; the panel hides it otherwise."""
+
+    ALWAYS = "always"
+    PHOTO = "photo"  # a picture or a folder of pictures is worn
+    DFM = "dfm"  # a .dfm model is worn
+    MORPH = "morph"  # the worn .dfm has a morph input
+
+
+class Cover(StrEnum):
+    """What is shown when there is no swapped frame."""
+
+    FREEZE_BLUR = "freeze_blur"
+    BLUR = "blur"
+    HIDE = "hide"
+    ORIGINAL = "original"
+
+
+class OtherFaces(StrEnum):
+    """What happens to faces that are not swapped."""
+
+    AUTO = "auto"
+    COVER = "cover"
+    LEAVE = "leave"
+
+
+class Keep(StrEnum):
+    """Whether a live part of the face is kept."""
+
+    AUTO = "auto"
+    YES = "yes"
+    NO = "no"
+
+
+class ColorTransfer(StrEnum):
+    """How the swapped face takes on the colours of the scene."""
+
+    NONE = "none"
+    RCT = "rct"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One setting: key, control, range and words."""
+
+    key: str
+    kind: Kind
+    default: Value
+    label: str
+    help: str
+    group: str
+    minimum: float = 0.0
+    maximum: float = 0.0
+    step: float = 0.0
+    unit: str = ""
+    choices: tuple[tuple[str, str], ...] = ()  # (value, label)
+    shown: Shown = Shown.ALWAYS
+    deepfacelive: str = ""  # DeepFaceLive's setting and default, where it has one
+
+
+def _declare(kind: Kind, default: Value, label: str, help_text: str, group: str, **more: Any) -> Any:
+    parts = {"kind": kind, "label": label, "help": help_text, "group": group, **more}
+    return field(default=default, metadata=parts)
+
+
+def _number(  # noqa: PLR0913
+    default: float, low: float, high: float, step: float, label: str, help_text: str, group: str, **more: Any
+) -> Any:
+    return _declare(
+        Kind.NUMBER, default, label, help_text, group, minimum=low, maximum=high, step=step, **more
+    )
+
+
+FACE = "Face"
+PRIVACY = "When your face cannot be swapped"
+LOOK = "Look"
+MASK = "Mask"
+TRACKING = "Finding your face"
+
+_KEEP_CHOICES = (
+    (Keep.AUTO, "Automatic (photo faces: yes, models: no)"),
+    (Keep.YES, "Yes"),
+    (Keep.NO, "No"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One immutable snapshot; handed to the worker by reference, so it needs no lock.
+
+    Percentages of the mask are of the aligned crop's side: 2.2 and 11.2 are DeepFaceLive's 5 and 25 px
+    at its default resolution of 224.
+    """
+
+    face: str = _declare(
+        Kind.FACE, "", "Face", "The face to wear. Add more with the file picker below.", FACE,
+        deepfacelive="model",
+    )  # fmt: skip
+    face_file: str = _declare(
+        Kind.PATH, "", "Face from a file",
+        "A picture of a face or a .dfm model. It is used when the list above says “From a file”.", FACE,
+    )  # fmt: skip
+    morph: float = _number(
+        0.75, 0.0, 1.0, 0.01, "Morph", "How far the model turns you into the other person.", FACE,
+        shown=Shown.MORPH, deepfacelive="morph_factor 0.75",
+    )  # fmt: skip
+    device: str = _declare(
+        Kind.DEVICE, "auto", "Device", "What the networks run on. Automatic takes the fastest that works.",
+        FACE, deepfacelive="device (per stage)",
+    )  # fmt: skip
+    cover: Cover = _declare(
+        Kind.CHOICE, Cover.FREEZE_BLUR, "Show instead",
+        "What viewers see while the face is loading, when no face is found, or when anything goes wrong. "
+        "Only “Show original” ever shows your own face.",
+        PRIVACY,
+        choices=(
+            (Cover.FREEZE_BLUR, "Freeze, then blur"),
+            (Cover.BLUR, "Blur"),
+            (Cover.HIDE, "Hide the picture"),
+            (Cover.ORIGINAL, "Show original (not private)"),
+        ),
+        deepfacelive="source_type: frozen or original frame",
+    )  # fmt: skip
+    other_faces: OtherFaces = _declare(
+        Kind.CHOICE, OtherFaces.AUTO, "Other faces",
+        "Faces that are not swapped: other people, posters, or you again in a mirror.", PRIVACY,
+        choices=(
+            (OtherFaces.AUTO, "Automatic (covered unless “Show original” is chosen)"),
+            (OtherFaces.COVER, "Cover them"),
+            (OtherFaces.LEAVE, "Leave them as they are"),
+        ),
+        deepfacelive="none (always left)",
+    )  # fmt: skip
+    color_transfer: ColorTransfer = _declare(
+        Kind.CHOICE, ColorTransfer.RCT, "Colour match", "Fits the face's colours to your light.", LOOK,
+        choices=((ColorTransfer.RCT, "Match the scene"), (ColorTransfer.NONE, "Off")),
+        deepfacelive="color_transfer rct",
+    )  # fmt: skip
+    opacity: float = _number(
+        1.0, 0.0, 1.0, 0.01, "Opacity", "Below 1 your own face shines through.", LOOK,
+        deepfacelive="face_opacity 1.0",
+    )  # fmt: skip
+    keep_mouth: Keep = _declare(
+        Kind.CHOICE, Keep.AUTO, "Keep my mouth's inside", "Shows your own teeth and tongue when you speak.",
+        LOOK, choices=_KEEP_CHOICES,
+    )  # fmt: skip
+    keep_eyes: Keep = _declare(
+        Kind.CHOICE, Keep.AUTO, "Keep my eyes", "Shows your own eyes, so that your gaze is yours.", LOOK,
+        choices=_KEEP_CHOICES,
+    )  # fmt: skip
+    face_scale: float = _number(
+        1.0, 0.5, 1.5, 0.01, "Face size", "Makes the swapped face larger or smaller.", LOOK,
+        deepfacelive="face_scale 1.0",
+    )  # fmt: skip
+    offset_x: float = _number(
+        0.0, -0.5, 0.5, 0.001, "Move sideways", "In parts of the crop's side; positive moves right.", LOOK,
+        deepfacelive="face_x_offset 0",
+    )  # fmt: skip
+    offset_y: float = _number(
+        0.0, -0.5, 0.5, 0.001, "Move up or down", "In parts of the crop's side; positive moves down.", LOOK,
+        deepfacelive="face_y_offset 0",
+    )  # fmt: skip
+    mask_erode: float = _number(
+        2.2, -50.0, 50.0, 0.1, "Mask erode",
+        "Makes the mask smaller, or larger when negative. Percent of the crop's side.", MASK, unit="%",
+        deepfacelive="face_mask_erode 5 px",
+    )  # fmt: skip
+    mask_blur: float = _number(
+        11.2, 0.0, 100.0, 0.1, "Mask blur", "Softens the mask's edge. Percent of the crop's side.", MASK,
+        unit="%", deepfacelive="face_mask_blur 25 px",
+    )  # fmt: skip
+    coverage: float = _number(
+        2.2, 0.1, 8.0, 0.1, "Coverage",
+        "How much around the face is cut out for the network. 2.2 suits whole-face models.", TRACKING,
+        deepfacelive="face_coverage 2.2",
+    )  # fmt: skip
+    align_x: float = _number(
+        0.0, -0.5, 0.5, 0.01, "Crop offset sideways", "Moves the cut-out, in parts of its side.", TRACKING,
+        deepfacelive="x_offset 0",
+    )  # fmt: skip
+    align_y: float = _number(
+        0.0, -0.5, 0.5, 0.01, "Crop offset up or down", "Moves the cut-out, in parts of its side.", TRACKING,
+        deepfacelive="y_offset 0",
+    )  # fmt: skip
+    detection_threshold: float = _number(
+        0.5, 0.01, 1.0, 0.01, "Detection threshold",
+        "Lower finds more faces and more mistakes, higher fewer of both.", TRACKING,
+        deepfacelive="threshold 0.5",
+    )  # fmt: skip
+    smoothing: float = _number(
+        50.0, 0.0, 100.0, 1.0, "Smoothing", "Steadies a still face; a moving one stays quick.", TRACKING,
+        unit="%", deepfacelive="temporal_smoothing 1 (off)",
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        for option in OPTIONS:
+            object.__setattr__(self, option.key, _checked(option, getattr(self, option.key)))
+
+
+def _option(declared: Field[Any]) -> Option:
+    return Option(key=declared.name, default=declared.default, **declared.metadata)
+
+
+OPTIONS: tuple[Option, ...] = tuple(_option(declared) for declared in fields(Settings))
+_BY_KEY = {option.key: option for option in OPTIONS}
+
+
+def option(key: str) -> Option:
+    """The declaration of one setting; raises SettingsError for an unknown name."""
+    try:
+        return _BY_KEY[key]
+    except KeyError:
+        known = ", ".join(_BY_KEY)
+        raise SettingsError(f"There is no setting “{key}”. Use one of: {known}.") from None
+
+
+def _checked(option: Option, value: Value) -> Value:
+    """The value in its declared type; raises SettingsError when it is out of range."""
+    if option.kind is Kind.NUMBER:
+        return _checked_number(option, value)
+    if option.kind is Kind.CHOICE:
+        for known, _ in option.choices:
+            if value == known:
+                return known
+        names = ", ".join(known for known, _ in option.choices)
+        raise SettingsError(f"{option.key} is “{value}”. Use one of: {names}.")
+    if not isinstance(value, str):
+        raise SettingsError(f"{option.key} is {value!r}. Expected a text.")
+    return value
+
+
+def _checked_number(option: Option, value: Value) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise SettingsError(f"{option.key} is {value!r}. Expected a number.") from None
+    if not option.minimum <= number <= option.maximum:  # also refuses NaN
+        raise SettingsError(
+            f"{option.key} is {number:g}. Expected {option.minimum:g} to {option.maximum:g}{option.unit}."
+        )
+    return number
+
+
+def with_texts(settings: Settings, texts: dict[str, str]) -> Settings:
+    """Settings changed by `--set key=value` texts; raises SettingsError naming the first bad one."""
+    for key in texts:
+        option(key)
+    return replace(settings, **texts)  # type: ignore[arg-type]  # __post_init__ turns texts into values
+
+
+def from_stored(stored: dict[str, Value]) -> tuple[Settings, list[str]]:
+    """Settings from a stored collection, which may be old or edited by hand.
+
+    A value that does not fit is replaced by its default; the second result says so, a sentence each.
+    Unknown keys are kept by whoever stored them and ignored here.
+    """
+    good: dict[str, Any] = {}
+    complaints = []
+    for opt in OPTIONS:
+        if opt.key not in stored:
+            continue
+        try:
+            good[opt.key] = _checked(opt, stored[opt.key])
+        except SettingsError as error:
+            complaints.append(f"{error} The default {opt.default} is used.")
+    return Settings(**good), complaints
+
+
+def covers_other_faces(settings: Settings) -> bool:
+    """Whether faces that are not swapped are covered under these settings."""
+    if settings.other_faces is OtherFaces.AUTO:
+        return settings.cover is not Cover.ORIGINAL
+    return settings.other_faces is OtherFaces.COVER
