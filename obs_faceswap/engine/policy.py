@@ -24,7 +24,7 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One decision. `frozen_weight` is the frozen picture's part in a fade, 1 = only frozen, 0 = only cover."""
+    """One decision. `frozen_weight` is the frozen picture's part in a fade: 1 only it, 0 only the cover."""
 
     step: Step
     frozen_weight: float = 0.0

@@ -22,7 +22,7 @@ class Times:
         self._count += 1
 
     def percentile(self, percent: float) -> float | None:
-        """The smallest noted value that at least `percent` (0..100) of them do not exceed; None without any."""
+        """The smallest noted value that `percent` (0..100) of them do not exceed; None without any."""
         known = sorted(self._ring[: self._count])
         if not known:
             return None
@@ -70,7 +70,7 @@ class Stats:
         return round(self.switches * 60.0 / seconds, 3) if seconds > 0 else 0.0
 
     def report(self, provider: str, obs_version: str | None = None) -> Report:
-        """The content of `report.json`; figures that have no meaning here are null, no key is ever missing."""
+        """The content of `report.json`; figures without a meaning here are null, no key is ever missing."""
         return {
             "obs_version": obs_version,
             "provider": provider,

@@ -1,0 +1,116 @@
+"""The settings as a table, made from their one declaration. Standard library only."""
+
+from obs_faceswap.engine.settings import OPTIONS, Kind, Option, Shown, option
+
+_HEAD = """\
+# Settings
+
+The filter's panel in OBS, the command line (`--set key=value`) and this page are made from one declaration,
+`obs_faceswap/engine/settings.py`. This page is written by `obs-faceswap settings --markdown`.
+"""
+
+_TABLE_HEAD = """\
+| Setting | Key | Values | Default | What it does |
+| --- | --- | --- | --- | --- |"""
+
+_DIFFERENCES_HEAD = """\
+## Defaults that differ from DeepFaceLive's
+
+All other defaults are DeepFaceLive's. Mask erode and blur are in percent of the crop's side, so that they
+look the same at every size of model: 2.2 % and 11.2 % are its 5 and 25 pixels at its default crop of 224.
+"""
+
+_DECIDED_HEAD = """\
+## Not a setting here
+"""
+
+# Key: what DeepFaceLive does by default, and the reason why this project's default is another.
+DIFFERENCES: dict[str, tuple[str, str]] = {
+    "face": (
+        "shows the camera until a model is chosen",
+        "Without a face the picture is shown as “Show instead” says: nobody may be seen bare by accident.",
+    ),
+    "cover": (
+        "shows the camera's own frame, or the last merged one, as its output window is set",
+        "A frame without a swap would show the face the user wants hidden.",
+    ),
+    "other_faces": (
+        "leaves every face it does not swap",
+        "Under the protecting choices of “Show instead” no bare face may be seen, a mirror's included.",
+    ),
+    "smoothing": (
+        "has it off (1 frame)",
+        "Its plain average delays a moving face. The filter used here steadies a still face and lets a "
+        "moving one go, and without it a face made from a photo trembles.",
+    ),
+}
+
+# What DeepFaceLive has as a setting and this project decides by itself.
+DECIDED = (
+    "The detector's window (480 px there): the input is bounded, and landmarks lead from frame to frame.",
+    "Which face is swapped (the largest of each frame there): the swap stays on the face it is on, so that "
+    "it does not jump to a passer-by.",
+    "The crop's resolution (224 px there): a model's own input size, or what the face's size needs.",
+    "Which of a model's masks are used (both there): both.",
+)
+
+_SHOWN_WORDS = {
+    Shown.ALWAYS: "",
+    Shown.PHOTO: " Photo faces only.",
+    Shown.DFM: " `.dfm` models only.",
+    Shown.MORPH: " Only for a `.dfm` model with a morph input.",
+}
+
+
+def values_of(declared: Option) -> str:
+    """The values a setting takes, in words."""
+    if declared.kind is Kind.NUMBER:
+        return f"{declared.minimum:g} to {declared.maximum:g}{_unit(declared)}, step {declared.step:g}"
+    if declared.kind is Kind.CHOICE:
+        return ", ".join(f"`{value}`: {label}" for value, label in declared.choices)
+    return {
+        Kind.FACE: "name of an installed face",
+        Kind.DEVICE: "`auto`, or a device listed by `obs-faceswap doctor`",
+        Kind.PATH: "path of a file or folder",
+    }[declared.kind]
+
+
+def default_of(declared: Option) -> str:
+    """A setting's default, in words."""
+    if declared.kind is Kind.NUMBER:
+        return f"{declared.default:g}{_unit(declared)}"
+    return f"`{declared.default}`" if declared.default else "none"
+
+
+def _unit(declared: Option) -> str:
+    return f" {declared.unit}" if declared.unit else ""
+
+
+def _row(declared: Option) -> str:
+    cells = (
+        declared.label,
+        f"`{declared.key}`",
+        values_of(declared),
+        default_of(declared),
+        declared.help + _SHOWN_WORDS[declared.shown],
+    )
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _group(name: str) -> str:
+    rows = [_row(declared) for declared in OPTIONS if declared.group == name]
+    return "\n".join([f"## {name}", "", _TABLE_HEAD, *rows, ""])
+
+
+def _difference(key: str, theirs: str, why: str) -> str:
+    declared = option(key)
+    return f"- **{declared.label}** is {default_of(declared)}; DeepFaceLive {theirs}. {why}"
+
+
+def markdown() -> str:
+    """The whole of docs/settings.md."""
+    groups = dict.fromkeys(declared.group for declared in OPTIONS)
+    differences = [_difference(key, *words) for key, words in DIFFERENCES.items()]
+    decided = ["", _DECIDED_HEAD, *(f"- {sentence}" for sentence in DECIDED)]
+    parts = [_HEAD, *(_group(name) for name in groups), _DIFFERENCES_HEAD, *differences, *decided]
+    return "\n".join(parts) + "\n"
