@@ -1,0 +1,127 @@
+"""Where a face's square crop lies in the frame, and cutting it out.
+
+Convention: pixel centers lie at whole numbers in frame and crop, so a crop of side S covers -0.5..S-0.5 and
+cutting a face and warping it back moves nothing.
+"""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from obs_faceswap.engine.errors import FaceError
+from obs_faceswap.engine.types import ImageBGR, Matrix, Points, Warp
+
+Doubles = npt.NDArray[np.float64]
+
+# The 468 vertices of MediaPipe's canonical face model (x right, y up, z to the viewer, centimeters), from
+# google-ai-edge/mediapipe, mediapipe/modules/face_geometry/data/canonical_face_model.obj, Apache-2.0.
+CANONICAL_FACE = np.load(Path(__file__).with_name("canonical_face.npy"))
+
+# Crop sides per centimeter of the canonical face at coverage 2.2, and where its origin lies. Found by least
+# squares: DeepFaceLive's aligner at its defaults (its inner vertical shift of -0.08 included) puts eyes, nose
+# tip and mouth corners at (.3742, .4152) (.6166, .4147) (.4956, .5487) (.4008, .6675) (.5909, .6672).
+# Wider than high, as the mesh network draws live faces; these five points are met to 0.44 px of 224.
+_PER_CM = np.array([0.038483, -0.036120])
+_ORIGIN = np.array([0.49562, 0.50997])
+_COVERAGE = 2.2
+
+# The nose and the cheeks beside it: below the lower lids and above the lips, without the outline, which
+# slides over the cheek when the head turns. Brows, lids, lips and jaw move with the expression.
+_STILL = np.flatnonzero(
+    (CANONICAL_FACE[:, 1] > -3.3) & (CANONICAL_FACE[:, 1] < 2.0) & (np.abs(CANONICAL_FACE[:, 0]) < 6.5)
+)
+_TEMPLATE = CANONICAL_FACE[_STILL, :2] * _PER_CM + _ORIGIN
+
+
+def warp_for(
+    landmarks: Points, size: int, coverage: float = 2.2, offset_x: float = 0, offset_y: float = 0
+) -> Warp:
+    """The crop of a face, as DeepFaceLive's aligner cuts it from the face mesh.
+
+    Args:
+        landmarks: (468, 2) in frame pixels.
+        size: the crop's side in pixels.
+        coverage: how much is around the face; 2.2 gives what is called a whole face.
+        offset_x: moves the cut-out to the right (then the face moves left in it), in parts of its side.
+        offset_y: the same, down.
+
+    Raises:
+        FaceError: the points are not finite or all in one place.
+    """
+    template = 0.5 + (_TEMPLATE - 0.5) * (_COVERAGE / coverage) - (offset_x, offset_y)
+    return Warp(similarity(landmarks[_STILL], template * size - 0.5), size)
+
+
+def similarity(source: npt.ArrayLike, target: npt.ArrayLike) -> Matrix:
+    """The rotation, scale and shift (2, 3) that takes points (N, 2) closest to others (least squares)."""
+    a, b = np.asarray(source, np.float64), np.asarray(target, np.float64)
+    center_a, center_b = a.mean(axis=0), b.mean(axis=0)
+    # As complex numbers, rotation and scale are one factor: the regression of target on source.
+    x, y = (a - center_a) @ (1, 1j), (b - center_b) @ (1, 1j)
+    spread = float((x.conj() @ x).real)
+    if not spread > 1e-9 or not np.isfinite(y).all():  # also refuses NaN
+        raise FaceError("A face's points lie all in one place or are no numbers. Expected a face's outline.")
+    factor = (x.conj() @ y) / spread
+    linear = np.array([[factor.real, -factor.imag], [factor.imag, factor.real]])
+    return np.column_stack([linear, center_b - linear @ center_a]).astype(np.float32)
+
+
+def cut(image_bgr: ImageBGR, warp: Warp) -> ImageBGR:
+    """The crop (S, S, 3) of a picture (H, W, 3); beyond the picture its border is repeated."""
+    return sample(image_bgr, warp.matrix, warp.size, cv2.INTER_CUBIC)
+
+
+def to_crop(warp: Warp, points: Points) -> Points:
+    """Frame points (N, 2) in crop pixels."""
+    return np.asarray(points @ warp.matrix[:, :2].T + warp.matrix[:, 2], np.float32)
+
+
+def to_frame(warp: Warp, points: Points) -> Points:
+    """Crop points (N, 2) in frame pixels."""
+    return inverted(points, warp.matrix)
+
+
+def inverted(points: npt.ArrayLike, matrix: Matrix) -> Points:
+    """The points (N, 2) that an affine (2, 3) takes to the ones given."""
+    linear = matrix[:, :2].astype(np.float64)
+    moved = np.asarray(points, np.float64) - matrix[:, 2]
+    return np.linalg.solve(linear, moved.T).T.astype(np.float32)
+
+
+def sample(image: ImageBGR, matrix: Matrix, side: int, interpolation: int = cv2.INTER_LINEAR) -> ImageBGR:
+    """A square crop of `side` pixels by an affine (2, 3) from picture to crop, without aliasing.
+
+    Where the crop is less than half as fine as the picture, the part that it shows is averaged down first.
+    """
+    finer = 1 / max(float(abs(np.linalg.det(matrix[:, :2].astype(np.float64)))) ** 0.5, 1e-6)
+    if finer >= 2:
+        image, matrix = _shrunk(image, matrix, side, int(finer))
+    return np.asarray(
+        cv2.warpAffine(image, matrix, (side, side), flags=interpolation, borderMode=cv2.BORDER_REPLICATE),
+        np.uint8,
+    )
+
+
+def _shrunk(image: ImageBGR, matrix: Matrix, side: int, factor: int) -> tuple[ImageBGR, Matrix]:
+    """The shown part of a picture, `factor` times smaller, and the affine from it to the crop."""
+    height, width = image.shape[:2]
+    low, high = _shown(matrix, side)
+    x0, y0 = np.clip(np.floor(low), 0, (width - 1, height - 1)).astype(int)
+    x1, y1 = np.clip(np.ceil(high) + 1, (x0 + 1, y0 + 1), (width, height)).astype(int)
+    small = max(1, (x1 - x0) // factor), max(1, (y1 - y0) // factor)
+    part = cv2.resize(image[y0:y1, x0:x1], small, interpolation=cv2.INTER_AREA)
+    step = np.array([(x1 - x0) / small[0], (y1 - y0) / small[1]])
+    # Small pixel u has its center at x0 + (u + 0.5) * step - 0.5 in the picture.
+    start = (x0, y0) + step / 2 - 0.5
+    linear = matrix[:, :2].astype(np.float64)
+    moved = np.column_stack([linear * step, linear @ start + matrix[:, 2]])
+    return np.asarray(part, np.uint8), moved.astype(np.float32)
+
+
+def _shown(matrix: Matrix, side: int) -> tuple[Points, Points]:
+    """Lowest and highest x, y of the picture that a crop shows."""
+    last = side - 1
+    corners = inverted([(0, 0), (last, 0), (0, last), (last, last)], matrix)
+    return corners.min(axis=0), corners.max(axis=0)

@@ -1,0 +1,90 @@
+"""The 468-point face mesh: where a face's points are, how deep they lie, and whether it is a face at all."""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from obs_faceswap.engine.align import inverted, sample
+from obs_faceswap.engine.detect import Network
+from obs_faceswap.engine.errors import UnsupportedModelError
+from obs_faceswap.engine.types import ImageBGR, Matrix, Points
+
+POINTS = 468
+_OUTER_EYE_CORNERS = (33, 263)  # of the eye left in the picture and of the other
+_ROI_SCALE = 1.5  # MediaPipe's face_landmark graph: square of 1.5 times the longer side, turned by the eyes
+_KPS_SCALE = 3.9  # measured: makes the first square as large as the ones from the mesh
+
+
+class FaceMesh:
+    """MediaPipe's face_landmark network: RGB 0..1 of a square crop in, points and a presence logit out."""
+
+    def __init__(self, network: Network) -> None:
+        """Checks inputs and outputs."""
+        self._network = network
+        self._input = network.inputs[0].name
+        shape = list(network.inputs[0].shape)
+        widths = [output.shape[-1] for output in network.outputs]
+        if len(shape) != 4 or shape[1] != shape[2] or shape[3] != 3 or not {1, 3 * POINTS} <= set(widths):
+            raise UnsupportedModelError(
+                f"This is no face mesh with presence: expected a square picture of 3 channels in and outputs "
+                f"of {3 * POINTS} and 1 values, found {shape} and {widths}. Fetch the default face mesh again."
+            )
+        self._side = int(shape[1])
+        self._points, self._presence = widths.index(3 * POINTS), widths.index(1)
+
+    def find(
+        self, image_bgr: ImageBGR, center_xy: npt.ArrayLike, side_px: float, roll_rad: float
+    ) -> tuple[Points, npt.NDArray[np.float32], float]:
+        """Points (468, 2) and depth (468,) in picture pixels, and presence 0..1, of the face in a square.
+
+        The square has its center at `center_xy`, `side_px` picture pixels a side, and is turned clockwise by
+        `roll_rad`. Depth has the points' scale; smaller is nearer. Points that are not finite: presence 0.
+        """
+        crop_px = side_px / self._side
+        matrix = _to_crop(np.asarray(center_xy, np.float64), crop_px, roll_rad, self._side)
+        crop = sample(image_bgr, matrix, self._side)
+        tensor = crop[None, :, :, ::-1].astype(np.float32) / 255
+        outputs = self._network.run({self._input: tensor})
+        mesh = outputs[self._points].reshape(POINTS, 3)
+        presence = _sigmoid(float(outputs[self._presence].ravel()[0]))
+        if not np.isfinite(mesh).all():
+            return np.zeros((POINTS, 2), np.float32), np.zeros(POINTS, np.float32), 0.0
+        # The network counts from the crop's corner: flipping a crop turns x into 192 - x (measured).
+        return inverted(mesh[:, :2] - 0.5, matrix), mesh[:, 2] * np.float32(crop_px), presence
+
+
+def roi_of_landmarks(points: Points) -> tuple[npt.NDArray[np.float32], float, float]:
+    """Center (2,), side in pixels and roll in radians of the square to look in next."""
+    roll = _roll(points[_OUTER_EYE_CORNERS[0]], points[_OUTER_EYE_CORNERS[1]])
+    cos, sin = math.cos(roll), math.sin(roll)
+    turn = np.array([[cos, sin], [-sin, cos]], np.float32)
+    upright = points @ turn.T
+    low, high = upright.min(axis=0), upright.max(axis=0)
+    return turn.T @ ((low + high) / 2), float((high - low).max()) * _ROI_SCALE, roll
+
+
+def roi_of_kps(kps: Points) -> tuple[npt.NDArray[np.float32], float, float]:
+    """Center (2,), side and roll of the square to look in first, from a detector's five points."""
+    eyes, mouth = kps[:2].mean(axis=0), kps[3:].mean(axis=0)
+    # The larger of the two spans: a profile has its eyes close together, a raised face its mouth near them.
+    span = max(float(np.linalg.norm(kps[1] - kps[0])), float(np.linalg.norm(mouth - eyes)))
+    return (eyes + mouth) / 2, span * _KPS_SCALE, _roll(kps[0], kps[1])
+
+
+def _roll(left: Points, right: Points) -> float:
+    """Clockwise angle of the line between the eyes, in radians."""
+    x, y = right - left
+    return math.atan2(float(y), float(x))
+
+
+def _to_crop(center: npt.NDArray[np.float64], crop_px: float, roll: float, side: int) -> Matrix:
+    """Picture -> crop; pixel centers at whole numbers on both sides."""
+    cos, sin = math.cos(roll) / crop_px, math.sin(roll) / crop_px
+    linear = np.array([[cos, sin], [-sin, cos]])
+    return np.concatenate([linear, ((side - 1) / 2 - linear @ center)[:, None]], axis=1).astype(np.float32)
+
+
+def _sigmoid(logit: float) -> float:
+    """0..1; 0 for a logit that is no number."""
+    return 0.0 if math.isnan(logit) else 1 / (1 + math.exp(-min(max(logit, -80), 80)))
