@@ -1,0 +1,293 @@
+"""The place where OBS's graphics thread, the worker and the cover thread hand frames to each other.
+
+Plain memory: one block of 64-bit words and a few slots, each holding one frame with its rows packed. Nobody
+waits for anybody. Every word has exactly one writer:
+
+* the graphics thread writes input slots and announces the newest one,
+* the worker writes result slots, the cover thread cover slots, in the same way,
+* a reader announces the slot it reads (its *hazard*) and looks again whether that slot is still the newest;
+  a writer takes a slot that is neither the newest nor announced by a reader.
+
+With one more slot than can be newest, read and written at once a writer always finds one, so nothing is ever
+read while it is written. Words are written after what they announce. Native code that takes the graphics
+side's part needs release stores and acquire loads, and a full fence between setting a hazard and looking again.
+
+Slots are laid out for one geometry (format and size). When it changes, the graphics thread asks for a new
+layout and hides the picture until another thread has made it. Standard library only.
+"""
+
+import ctypes
+import mmap
+import time
+from dataclasses import dataclass
+
+from obs_faceswap.engine.formats import PixelFormat, plane_sizes
+
+# The control block's words. A slot is named by its index plus one, so 0 means none.
+LAYOUT = 0  # key of the geometry the slots are laid out for
+WANTED = 1  # key of the geometry of the frames that come in
+OFFERED = 2  # sequence number of the newest input
+INPUT_NEWEST = 3
+INPUT_READ_WORKER = 4  # hazard
+INPUT_READ_COVER = 5  # hazard
+DONE = 6  # sequence number of the newest input that is finished
+RESULT_NEWEST = 7
+RESULT_READ = 8  # hazard of the graphics thread
+BUDGET_NS = 9  # the worker's promise: how soon DONE will move while inputs come; 0 promises nothing
+COVER_NEWEST = 10
+COVER_READ = 11  # hazard of the graphics thread
+COVER_WANTED_NS = 12  # when a cover was last wanted
+POLICY = 13  # index of the chosen settings.Cover
+DONE_SEEN = 14  # graphics thread: DONE at its last look,
+MOVED_NS = 15  # when that last moved,
+STALLED_NS = 16  # and since when no result has come in time; 0: it comes
+FRAMES_IN = 17
+FRAMES_SWAPPED = 18
+FRAMES_FROZEN = 19
+FRAMES_COVERED = 20
+FRAMES_RAW = 21
+DELAY_NS = 22  # from a frame's arrival to the moment its result is shown
+CALLBACKS = 23
+_WORDS = 32
+RING = 1024  # callback times kept: half a minute at 30 frames a second
+
+INPUT_SLOTS = 4  # newest, read by the worker, read by the cover thread, written
+RESULT_SLOTS = 3  # newest, read, written
+COVER_SLOTS = 3
+
+
+class Color(ctypes.Structure):
+    """How to read a frame's samples; laid out as in libobs's frame, so that one copy moves it."""
+
+    _fields_ = (
+        ("matrix", ctypes.c_float * 16),
+        ("full_range", ctypes.c_bool),
+        ("max_luminance", ctypes.c_uint16),
+        ("range_min", ctypes.c_float * 3),
+        ("range_max", ctypes.c_float * 3),
+        ("flip", ctypes.c_bool),
+        ("flags", ctypes.c_uint8),
+        ("transfer", ctypes.c_uint8),
+    )
+
+
+class Meta(ctypes.Structure):
+    """What is known of the frame in a slot."""
+
+    _fields_ = (
+        ("sequence", ctypes.c_uint64),
+        ("arrival_ns", ctypes.c_uint64),  # on time.monotonic_ns's clock
+        ("timestamp_ns", ctypes.c_uint64),  # on the source's clock
+        ("kind", ctypes.c_uint64),  # of a result: index of types.Shown
+        ("color", Color),
+    )
+
+
+# Indices into types.Shown, which needs numpy; a test compares them.
+KIND_SWAPPED = 0
+KIND_FROZEN = 1
+KIND_COVERED = 2
+KIND_ORIGINAL = 3
+
+_FORMATS = tuple(PixelFormat)
+
+
+def key_of(pixel_format: PixelFormat, width: int, height: int) -> int:
+    """One number for a geometry; never 0."""
+    return (_FORMATS.index(pixel_format) + 1) << 48 | width << 24 | height
+
+
+def geometry_of(key: int) -> tuple[PixelFormat, int, int]:
+    """The format, width and height of a key."""
+    return _FORMATS[(key >> 48) - 1], key >> 24 & 0xFFFFFF, key & 0xFFFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """The memory for one geometry. Whoever holds it keeps its memory alive.
+
+    Attributes:
+        planes: (offset in the slot, bytes per row, rows) of each plane.
+        addresses: where each slot starts; inputs first, then results, then covers.
+    """
+
+    key: int
+    format: PixelFormat
+    width: int
+    height: int
+    planes: tuple[tuple[int, int, int], ...]
+    slot_bytes: int
+    memory: "ctypes.Array[ctypes.c_ubyte]"
+    addresses: tuple[int, ...]
+    metas: "ctypes.Array[Meta]"
+
+    def plane_views(self, index: int) -> list[memoryview]:
+        """The planes of one slot as writable flat views."""
+        start = index * self.slot_bytes
+        whole = memoryview(self.memory).cast("B")
+        return [
+            whole[start + offset : start + offset + stride * rows] for offset, stride, rows in self.planes
+        ]
+
+
+FIRST_RESULT = INPUT_SLOTS
+FIRST_COVER = INPUT_SLOTS + RESULT_SLOTS
+_PAGE = 4096
+
+
+def allocate(key: int, with_covers: bool = True) -> Slots:
+    """Memory for a geometry, every page of it touched. Slow: never on the graphics thread.
+
+    Raises:
+        MemoryError, OSError: there is not enough memory.
+    """
+    pixel_format, width, height = geometry_of(key)
+    planes = []
+    size = 0
+    for stride, rows in plane_sizes(pixel_format, width, height):
+        planes.append((size, stride, rows))
+        size += stride * rows
+    slot_bytes = -(-size // _PAGE) * _PAGE
+    count = FIRST_COVER + (COVER_SLOTS if with_covers else 0)
+    memory = (ctypes.c_ubyte * (slot_bytes * count)).from_buffer(mmap.mmap(-1, slot_bytes * count))
+    start = ctypes.addressof(memory)
+    ctypes.memset(start, 0, slot_bytes * count)
+    addresses = tuple(start + index * slot_bytes for index in range(count))
+    return Slots(
+        key, pixel_format, width, height, tuple(planes), slot_bytes, memory, addresses, (Meta * count)()
+    )
+
+
+class Exchange:
+    """The control block and the slots in use. See the module's text for who may write what."""
+
+    def __init__(self, with_covers: bool = True) -> None:
+        self.words = (ctypes.c_uint64 * _WORDS)()
+        self.ring = (ctypes.c_uint64 * RING)()
+        self.slots: Slots | None = None
+        self.failure = ""  # why there is no memory for the slots
+        self._with_covers = with_covers
+        self._retired: Slots | None = None
+
+    # Any one thread that is neither the graphics thread nor the worker.
+
+    def lay_out(self) -> bool:
+        """Makes the slots the graphics thread asks for; whether there are any to use."""
+        wanted = self.words[WANTED]
+        if wanted in (0, self.words[LAYOUT]):
+            return self.slots is not None
+        self.words[LAYOUT] = 0
+        # Native code may still be in the old slots for one more call; the new ones come only after it asked.
+        self._retired = self.slots
+        self.slots = None
+        for word in (INPUT_NEWEST, RESULT_NEWEST, COVER_NEWEST):
+            self.words[word] = 0
+        try:
+            self.slots = allocate(wanted, self._with_covers)
+        except (MemoryError, OSError) as error:
+            self.failure = f"There is no memory for frames of this size ({error}). Use a smaller source."
+            return False
+        self.failure = ""
+        self.words[LAYOUT] = wanted
+        return True
+
+    # The graphics thread.
+
+    def current(self, key: int) -> Slots | None:
+        """The slots for frames of this geometry, or None (and asks for them) while there are none."""
+        slots = self.slots
+        if slots is not None and slots.key == key and self.words[LAYOUT] == key:
+            return slots
+        self.words[WANTED] = key
+        return None
+
+    def input_slot(self) -> int:
+        """The index of an input slot nobody uses."""
+        words = self.words
+        used = (words[INPUT_NEWEST], words[INPUT_READ_WORKER], words[INPUT_READ_COVER])
+        return next(index for index in range(INPUT_SLOTS) if index + 1 not in used)
+
+    def offer(self, slots: Slots, index: int, now_ns: int) -> None:
+        """Announces an input slot whose planes, color and timestamp are written."""
+        words = self.words
+        sequence = words[OFFERED] + 1
+        slots.metas[index].sequence = sequence
+        slots.metas[index].arrival_ns = now_ns
+        words[INPUT_NEWEST] = index + 1
+        words[OFFERED] = sequence
+
+    def note_callback(self, nanoseconds: int) -> None:
+        """Keeps how long a callback took."""
+        count = self.words[CALLBACKS]
+        self.ring[count % RING] = nanoseconds
+        self.words[CALLBACKS] = count + 1
+
+    # The worker and the cover thread.
+
+    def take_input(self, hazard: int, seen: int) -> tuple[Slots, int] | None:
+        """Announces and returns the newest input newer than number `seen`; `release` must follow.
+
+        Args:
+            hazard: INPUT_READ_WORKER or INPUT_READ_COVER.
+            seen: the sequence number taken last.
+        """
+        slots = self.slots
+        if slots is None or self.words[OFFERED] == seen:
+            return None
+        name = self._announce(INPUT_NEWEST, hazard)
+        # The layout may have changed in between: then the announced name belongs to other slots.
+        if name == 0 or self.slots is not slots or slots.metas[name - 1].sequence == seen:
+            self.release(hazard)
+            return None
+        return slots, name - 1
+
+    def release(self, hazard: int) -> None:
+        """Ends a reading."""
+        self.words[hazard] = 0
+
+    def _announce(self, newest: int, hazard: int) -> int:
+        """Sets a hazard on the newest slot and returns its name, 0 when there is none."""
+        words = self.words
+        while True:
+            name = words[newest]
+            words[hazard] = name
+            if words[newest] == name:
+                return int(name)
+
+    def result_slot(self) -> int:
+        """The index of a result slot nobody uses. Worker only."""
+        return self._free(FIRST_RESULT, RESULT_SLOTS, RESULT_NEWEST, RESULT_READ)
+
+    def cover_slot(self) -> int:
+        """The index of a cover slot nobody uses. Cover thread only."""
+        return self._free(FIRST_COVER, COVER_SLOTS, COVER_NEWEST, COVER_READ)
+
+    def _free(self, first: int, count: int, newest: int, hazard: int) -> int:
+        used = (self.words[newest], self.words[hazard])
+        return next(index for index in range(first, first + count) if index + 1 not in used)
+
+    def publish_result(self, slots: Slots, index: int) -> None:
+        """Announces a finished frame whose planes and meta are written. Worker only."""
+        if self.slots is slots:
+            self.words[RESULT_NEWEST] = index + 1
+            self.words[DONE] = slots.metas[index].sequence
+
+    def publish_cover(self, slots: Slots, index: int) -> None:
+        """Announces a finished cover. Cover thread only."""
+        if self.slots is slots:
+            self.words[COVER_NEWEST] = index + 1
+
+    def withdraw(self) -> None:
+        """Takes back the last result, so that it is not shown again, and promises nothing. Worker only."""
+        self.words[RESULT_NEWEST] = 0
+        self.words[BUDGET_NS] = 0
+
+    def cover_is_wanted(self, now_ns: int, within_ns: int = 300_000_000) -> bool:
+        """Whether the graphics thread lately had nothing better to show."""
+        wanted = self.words[COVER_WANTED_NS]
+        return wanted != 0 and now_ns - wanted < within_ns
+
+
+def now_ns() -> int:
+    """The clock of `arrival_ns` and of all words ending in _NS."""
+    return time.monotonic_ns()
