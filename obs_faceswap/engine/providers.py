@@ -1,0 +1,225 @@
+"""What networks run on. The only file that names ONNX Runtime's execution providers.
+
+A device is named by an id that settings store: “auto”, “cpu”, “cuda”, … and “cuda:1” for a second card.
+A card's number is the one its own runtime counts with.
+"""
+
+import os
+import sys
+import threading
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from obs_faceswap.engine import folders
+from obs_faceswap.engine.errors import ProviderError
+
+AUTO = "auto"
+CPU = "cpu"
+
+ProviderList: TypeAlias = list[tuple[str, dict[str, str]]]  # what onnxruntime.InferenceSession takes
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One choice of the Device setting."""
+
+    id: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Provider:
+    """An execution provider: its name in ONNX Runtime and what it needs to work well."""
+
+    id: str
+    label: str
+    ort_name: str
+    in_auto: bool = True
+    numbered: bool = False  # takes a device_id
+    threads: int = 1  # CPU threads for what stays on the CPU
+    options: dict[str, str] = field(default_factory=dict)
+
+
+# Best first. TensorRT builds an engine for minutes at a network's first use and OpenVINO's gain over the
+# plain CPU differs from machine to machine, so “auto” leaves these two to the user's own choice.
+_PROVIDERS = (
+    _Provider(
+        "tensorrt", "NVIDIA TensorRT (slow first start)", "TensorrtExecutionProvider",
+        in_auto=False, numbered=True, threads=2,
+    ),
+    _Provider(
+        "cuda", "NVIDIA CUDA", "CUDAExecutionProvider", numbered=True, threads=2,
+        # The default search tries every algorithm at a network's first run, for seconds.
+        options={"cudnn_conv_algo_search": "HEURISTIC"},
+    ),
+    _Provider("directml", "DirectML (any graphics card)", "DmlExecutionProvider", numbered=True),
+    _Provider("coreml", "Apple CoreML", "CoreMLExecutionProvider"),
+    _Provider(
+        "openvino", "Intel OpenVINO", "OpenVINOExecutionProvider", in_auto=False,
+        options={"device_type": "AUTO"},
+    ),
+    _Provider(CPU, "CPU", "CPUExecutionProvider", threads=0),
+)  # fmt: skip
+_BY_ID = {provider.id: provider for provider in _PROVIDERS}
+
+# DirectML sessions must not run at the same time, whatever threads they belong to.
+_DIRECTML_LOCK = threading.Lock()
+
+
+def devices() -> list[Device]:
+    """The choices this machine's ONNX Runtime offers, “auto” first.
+
+    What is listed was built into the installed runtime; whether it works shows when a session is made.
+    """
+    found = [Device(AUTO, "Automatic")]
+    for provider in _available():
+        found.append(Device(provider.id, provider.label))
+        found.extend(_further_cards(provider))
+    return found
+
+
+def candidates(device_id: str) -> list[str]:
+    """The devices to try in this order: one, or for “auto” the best first and the CPU last.
+
+    Raises:
+        ProviderError: no such device is known, or the installed runtime does not have it.
+    """
+    available = _available()
+    if device_id == AUTO:
+        return [provider.id for provider in available if provider.in_auto]
+    provider = _known(device_id)
+    if provider not in available:
+        raise ProviderError(_not_available(provider.label, available))
+    return [device_id]
+
+
+def session_arguments(device_id: str, threads: int = 0) -> tuple[ProviderList, Any]:
+    """The providers list and the onnxruntime.SessionOptions that make a session on one device.
+
+    Args:
+        device_id: one device; not “auto”, see `candidates`.
+        threads: CPU threads of one network; 0 takes a number that leaves room for OBS and a game.
+    """
+    import onnxruntime  # type: ignore[import-untyped]
+
+    provider = _known(device_id)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or provider.threads or default_threads()
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    # Spinning threads gain a little time here and take it from OBS's encoder.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3  # errors only: warnings would fill OBS's log
+    if provider.id == "directml":
+        options.enable_mem_pattern = False  # DirectML does not support it
+    return _provider_list(provider, device_id), options
+
+
+def prepare(device_id: str) -> None:
+    """Loads what a provider needs before its first session: CUDA's libraries from their Python packages."""
+    import onnxruntime
+
+    if _known(device_id).id in ("cuda", "tensorrt") and hasattr(onnxruntime, "preload_dlls"):
+        onnxruntime.preload_dlls()
+
+
+def family(device_id: str) -> str:
+    """The device id without a card's number: “cuda” for “cuda:1”."""
+    return _known(device_id).id
+
+
+def ort_name(device_id: str) -> str:
+    """ONNX Runtime's name for a device's provider."""
+    return _known(device_id).ort_name
+
+
+def label_of(device_id: str) -> str:
+    """The name a user reads, e.g. “NVIDIA CUDA 1”."""
+    if device_id == AUTO:
+        return "Automatic"
+    provider, number = _known(device_id), _number(device_id)
+    return f"{provider.label} {number}" if number else provider.label
+
+
+def run_lock(device_id: str) -> AbstractContextManager[Any]:
+    """What to hold while a session runs: one lock for the whole process on DirectML, nothing elsewhere."""
+    return _DIRECTML_LOCK if _known(device_id).id == "directml" else nullcontext()
+
+
+def default_threads() -> int:
+    """CPU threads for one network: a third of the processors this process may use, 1 to 4.
+
+    OBS encodes and composes on the same machine, and the networks here are small: a fifth thread costs
+    more in hand-over than it brings.
+    """
+    if sys.platform == "linux":
+        usable = len(os.sched_getaffinity(0))
+    else:
+        usable = os.cpu_count() or 1
+    return min(max(usable // 3, 1), 4)
+
+
+def _available() -> list[_Provider]:
+    """Providers of the installed runtime, best first. Raises ProviderError when it cannot be imported."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ProviderError(
+            f"ONNX Runtime, which runs the networks, cannot be loaded ({error}). Run the installer again."
+        ) from error
+    built_in = set(onnxruntime.get_available_providers())
+    return [provider for provider in _PROVIDERS if provider.ort_name in built_in]
+
+
+def _known(device_id: str) -> _Provider:
+    name, _, number = device_id.partition(":")
+    provider = _BY_ID.get(name)
+    if provider is None or (number and not (provider.numbered and number.isdecimal())):
+        known = ", ".join(_BY_ID)
+        raise ProviderError(f"There is no device “{device_id}”. Use {AUTO} or one of: {known}.")
+    return provider
+
+
+def _number(device_id: str) -> int:
+    return int(device_id.partition(":")[2] or 0)
+
+
+def _not_available(label: str, available: list[_Provider]) -> str:
+    choices = ", ".join([AUTO, *(provider.id for provider in available)])
+    return (
+        f"{label} is not part of the installed ONNX Runtime, which offers: {choices}. "
+        "Choose one of these, or run the installer with the wheel that has it."
+    )
+
+
+def _further_cards(provider: _Provider) -> list[Device]:
+    """A second and further card, where the runtime can count them."""
+    import onnxruntime
+
+    if not provider.numbered or not hasattr(onnxruntime, "get_ep_devices"):
+        return []
+    count = sum(device.ep_name == provider.ort_name for device in onnxruntime.get_ep_devices())
+    ids = [f"{provider.id}:{number}" for number in range(1, count)]
+    return [Device(device_id, label_of(device_id)) for device_id in ids]
+
+
+def _provider_list(provider: _Provider, device_id: str) -> ProviderList:
+    options = dict(provider.options)
+    if provider.numbered:
+        options["device_id"] = str(_number(device_id))
+    if provider.id == "tensorrt":
+        options |= _tensorrt_cache()
+    return [(provider.ort_name, options)]
+
+
+def _tensorrt_cache() -> dict[str, str]:
+    """Keeps the engines TensorRT builds, so that only the first start is slow."""
+    folder = folders.cache_dir() / "tensorrt"
+    folder.mkdir(parents=True, exist_ok=True)
+    return {
+        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_path": str(folder),
+        "trt_timing_cache_enable": "1",
+        "trt_timing_cache_path": str(folder),
+    }
