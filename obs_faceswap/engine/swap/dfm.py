@@ -1,0 +1,173 @@
+"""Trained faces in DeepFaceLive's `.dfm` format: an ONNX network with a fixed contract."""
+
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from obs_faceswap.engine.errors import ModelError, UnsupportedModelError
+from obs_faceswap.engine.session import Session, TensorInfo
+from obs_faceswap.engine.settings import Settings
+from obs_faceswap.engine.types import AlignedFace, ImageBGR, Mask, SwappedFace
+
+# DeepFaceLive, modelhub/DFLive/DFMModel.py: names are looked for inside the tensors' names, outputs are taken
+# by order.
+_FACE, _MORPH = "in_face", "morph_value"
+_OUTPUTS = ("out_face_mask", "out_celeb_face", "out_celeb_face_mask")
+_CHANNELS = (1, 3, 1)
+_DEFAULT_MORPH = 0.75
+
+_BLACK = 2 / 255  # a network that fails in half precision gives this or less everywhere
+
+_ADVICE = "Choose another .dfm file."
+
+
+class DfmSwapper:
+    """Puts the face of a `.dfm` on aligned crops.
+
+    Contract: input `in_face` (N, R, R, 3) float32, BGR, 0..1; perhaps a second input `morph_value` (1,);
+    outputs in this order: the live face's mask (N, R, R, 1), the new face (N, R, R, 3), the new face's mask
+    (N, R, R, 1).
+    """
+
+    def __init__(self, session: Session) -> None:
+        """Takes a loaded network and tries it once.
+
+        Raises:
+            UnsupportedModelError: its inputs or outputs are not those of a `.dfm`.
+            ModelError: it computes black or no numbers on this device.
+        """
+        self._session = session
+        self._face, self._morph_input = _checked_inputs(session.inputs)
+        _check_outputs(session.outputs)
+        self._resolution = _resolution_of(self._face)
+        self._morph = _DEFAULT_MORPH
+        self._try()
+
+    @property
+    def has_morph(self) -> bool:
+        """Whether the model has a morph input."""
+        return self._morph_input is not None
+
+    @property
+    def resolution(self) -> int:
+        """The side of the network's picture, px."""
+        return self._resolution
+
+    def update(self, settings: Settings) -> None:
+        """Takes over the settings that act on this swapper: morph."""
+        self._morph = settings.morph
+
+    def crop_size(self, face_side_px: float) -> int:
+        """The network's own resolution, whatever the face's size."""
+        return self._resolution
+
+    def swap(self, aligned: AlignedFace) -> SwappedFace:
+        """The new face and the product of both masks, of the crop's size.
+
+        Raises:
+            ModelError: an output of this frame is black or no number. Nothing is returned then, so the frame
+                counts as one without a swap and the no-face policy covers it.
+        """
+        size = aligned.crop.shape[0]
+        face_mask, face, celeb_mask = self._run(_resized(aligned.crop, self._resolution))
+        mask = np.clip(face_mask, 0, 1) * np.clip(celeb_mask, 0, 1)
+        return SwappedFace(_resized(_as_bytes(face), size), _resized(mask, size))
+
+    def _try(self) -> None:
+        """Runs the network on a picture with something in it, which zeros (the warm-up) are not."""
+        ramp = np.linspace(40, 215, self._resolution).astype(np.uint8)
+        self._run(np.tile(ramp[:, None], (self._resolution, 1, 3)))
+
+    def _run(self, crop: ImageBGR) -> tuple[Mask, Mask, Mask]:
+        """Mask (R, R), face (R, R, 3), mask (R, R) for a crop (R, R, 3)."""
+        feeds: dict[str, npt.NDArray[Any]] = {self._face.name: crop[None] * np.float32(1 / 255)}
+        if self._morph_input is not None:
+            feeds[self._morph_input.name] = np.array([self._morph], np.float32)
+        outputs = self._session.run(feeds)
+        self._check_values(outputs)
+        face_mask, face, celeb_mask = (np.asarray(output, np.float32)[0] for output in outputs)
+        return face_mask[..., 0], face, celeb_mask[..., 0]
+
+    def _check_values(self, outputs: list[npt.NDArray[Any]]) -> None:
+        side = self._resolution
+        for name, channels, output in zip(_OUTPUTS, _CHANNELS, outputs, strict=True):
+            if output.shape != (1, side, side, channels):
+                raise UnsupportedModelError(
+                    f"The model's {name} should be (1, {side}, {side}, {channels}) and is {output.shape}. "
+                    f"{_ADVICE}"
+                )
+            # One NaN or infinity anywhere makes the sum one.
+            if not np.isfinite(output.sum(dtype=np.float64)):
+                raise ModelError(
+                    f"The model gave values that are no numbers ({name}) on {self._session.provider}. "
+                    "Choose another device, or another model."
+                )
+        if float(outputs[1].max()) <= _BLACK:
+            raise ModelError(
+                f"The model gave a black face on {self._session.provider}. "
+                "Choose another device, or another model."
+            )
+
+
+def _checked_inputs(inputs: tuple[TensorInfo, ...]) -> tuple[TensorInfo, TensorInfo | None]:
+    names = [info.name for info in inputs]
+    good = 1 <= len(names) <= 2 and _FACE in names[0] and (len(names) == 1 or _MORPH in names[1])
+    if not good:
+        raise UnsupportedModelError(
+            f"This is no .dfm model: expected the input {_FACE} and perhaps {_MORPH}, "
+            f"found {', '.join(names) or 'none'}. {_ADVICE}"
+        )
+    for info in inputs:
+        if info.dtype != "float32":
+            raise UnsupportedModelError(
+                f"The model's {info.name} should be float32 and is {info.dtype}. {_ADVICE}"
+            )
+    return inputs[0], inputs[1] if len(inputs) == 2 else None
+
+
+def _resolution_of(face: TensorInfo) -> int:
+    shape = face.shape
+    square = len(shape) == 4 and isinstance(shape[1], int) and shape[1] == shape[2] and shape[1] > 0
+    if not square or shape[3] != 3 or shape[0] in range(2, 1 << 16):
+        raise UnsupportedModelError(
+            f"The model's {face.name} should be a square picture (1, side, side, 3) and is {shape}. {_ADVICE}"
+        )
+    return int(shape[1])
+
+
+def _check_outputs(outputs: tuple[TensorInfo, ...]) -> None:
+    found = ", ".join(f"{info.name} {info.shape}" for info in outputs)
+    if len(outputs) != 3 or not all(map(_may_be, outputs, _CHANNELS)) or _misnamed(outputs):
+        raise UnsupportedModelError(
+            f"This is no .dfm model: expected the outputs {', '.join(_OUTPUTS)} in this order, "
+            f"with 1, 3 and 1 channels, found {found or 'none'}. {_ADVICE}"
+        )
+
+
+def _may_be(info: TensorInfo, channels: int) -> bool:
+    """Whether an output's stated shape allows (N, R, R, channels); a free axis allows anything."""
+    if not info.shape:
+        return True
+    stated = info.shape[-1]
+    return len(info.shape) == 4 and (not isinstance(stated, int) or stated in (-1, channels))
+
+
+def _misnamed(outputs: tuple[TensorInfo, ...]) -> bool:
+    """Whether an output carries the name of another place; other names are left to the order."""
+    names = [info.name.partition(":")[0] for info in outputs]
+    return any(name in _OUTPUTS and name != place for name, place in zip(names, _OUTPUTS, strict=True))
+
+
+def _as_bytes(face: Mask) -> ImageBGR:
+    return np.asarray(cv2.convertScaleAbs(np.maximum(face, 0), alpha=255), np.uint8)
+
+
+def _resized(picture: npt.NDArray[Any], size: int) -> Any:
+    """A square picture or mask at another side: bilinear, or averaged when made much smaller."""
+    old = picture.shape[0]
+    if old == size:
+        return picture
+    how = cv2.INTER_AREA if old >= 2 * size else cv2.INTER_LINEAR
+    return cv2.resize(picture, (size, size), interpolation=how)
