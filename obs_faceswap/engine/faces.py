@@ -5,7 +5,6 @@ What a picture shows is not looked at here.
 """
 
 import difflib
-import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -55,7 +54,11 @@ def installed() -> list[InstalledFace]:
         return []
     found: dict[str, InstalledFace] = {}
     for path in sorted(_entries(folder), key=lambda path: path.name.casefold()):
-        if kind := kind_of(path):
+        try:
+            kind = kind_of(path)
+        except FaceError:
+            continue  # a folder without read permission hides no other face
+        if kind:
             name = path.name if kind is FaceKind.FOLDER or path.stem in found else path.stem
             found[name] = InstalledFace(name, path, kind)
     return sorted(found.values(), key=lambda face: face.name.casefold())
@@ -192,4 +195,4 @@ def _copy(source: InstalledFace, target: Path) -> None:
                 shutil.copyfile(picture, made / picture.name)
         else:
             shutil.copyfile(source.path, made)
-        os.rename(made, target)  # noqa: PTH104  # as Path.rename, but fails on Windows where the target exists
+        made.rename(target)

@@ -1,0 +1,24 @@
+"""Fixtures for all tests: a home of their own, and the development data where it is."""
+
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture
+def home(tmp_path_factory, monkeypatch) -> Path:
+    """An empty home of the project, so that a test neither reads nor writes the user's faces and networks."""
+    folder = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("OBS_FACESWAP_HOME", str(folder))
+    monkeypatch.delenv("OBS_FACESWAP_MODELS", raising=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The development data beside the checkout; skips the test where it is not there."""
+    if not SHARED.is_dir():
+        pytest.skip(f"the development data is not at {SHARED}")
+    return SHARED
