@@ -1,9 +1,9 @@
 """The cover: a picture reduced to at most 32 columns and enlarged again. Standard library only.
 
-This is the project's one blur. It works where nothing is installed, on every pixel format, and in short steps,
-so that the interpreter lock is never held for long. The mean of a cell is taken from a few of its samples.
-Enlarging is linear both ways; down the picture a row is one big integer of 16-bit lanes, so that two rows are
-mixed by two multiplications.
+This is the project's one blur. It works where nothing is installed, on every pixel format, and in short
+steps, so that the interpreter lock is never held for long. The mean of a cell is taken from a few of its
+samples. Enlarging is linear both ways; down the picture a row is one big integer of 16-bit lanes, so that two
+rows are mixed by two multiplications.
 """
 
 from collections.abc import Sequence

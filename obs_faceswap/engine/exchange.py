@@ -8,9 +8,9 @@ waits for anybody. Every word has exactly one writer:
 * a reader announces the slot it reads (its *hazard*) and looks again whether that slot is still the newest;
   a writer takes a slot that is neither the newest nor announced by a reader.
 
-With one more slot than can be newest, read and written at once a writer always finds one, so nothing is ever
-read while it is written. Words are written after what they announce. Native code that takes the graphics
-side's part needs release stores and acquire loads, and a full fence between setting a hazard and looking again.
+With one more slot than can be newest, read and written at once a writer always finds one, so nothing is
+ever read while it is written. Words are written after what they announce. Native code in the place of the
+graphics thread needs release stores, acquire loads, and a full fence after setting a hazard.
 
 Slots are laid out for one geometry (format and size). When it changes, the graphics thread asks for a new
 layout and hides the picture until another thread has made it. Standard library only.
@@ -38,16 +38,15 @@ COVER_NEWEST = 10
 COVER_READ = 11  # hazard of the graphics thread
 COVER_WANTED_NS = 12  # when a cover was last wanted
 POLICY = 13  # index of the chosen settings.Cover
-DONE_SEEN = 14  # graphics thread: DONE at its last look,
-MOVED_NS = 15  # when that last moved,
-STALLED_NS = 16  # and since when no result has come in time; 0: it comes
-FRAMES_IN = 17
-FRAMES_SWAPPED = 18
-FRAMES_FROZEN = 19
-FRAMES_COVERED = 20
-FRAMES_RAW = 21
-DELAY_NS = 22  # from a frame's arrival to the moment its result is shown
-CALLBACKS = 23
+SHOWING = 14  # whether anybody sees the source
+DONE_SEEN = 15  # graphics thread: DONE at its last look,
+MOVED_NS = 16  # when that last moved,
+STALLED_NS = 17  # and since when no result has come in time; 0: results come
+SHOWN = 18  # sequence number of the result shown last
+DELAY_NS = 19  # from that frame's arrival to the moment it was first shown
+CALLBACKS = 20
+FRAMES_IN = 21
+FRAMES_SHOWN = 22  # four words, by kind: swapped, frozen, covered, original
 _WORDS = 32
 RING = 1024  # callback times kept: half a minute at 30 frames a second
 
@@ -83,6 +82,16 @@ class Meta(ctypes.Structure):
     )
 
 
+# What `choose` answers when it names no slot.
+HIDE = -1  # nothing may be shown
+RAW = -2  # the frame as it came
+COVER = -3  # the caller makes the cover by itself
+
+FREEZE_NS = 500_000_000  # how long the last result stands in for a missing one
+COVER_AGE_NS = 100_000_000  # older covers show what is no longer there
+
+_FREEZE_BLUR, _BLUR, _HIDE, _ORIGINAL = range(4)  # indices into settings.Cover; a test compares them
+
 # Indices into types.Shown, which needs numpy; a test compares them.
 KIND_SWAPPED = 0
 KIND_FROZEN = 1
@@ -117,14 +126,14 @@ class Slots:
     height: int
     planes: tuple[tuple[int, int, int], ...]
     slot_bytes: int
-    memory: "ctypes.Array[ctypes.c_ubyte]"
+    memory: mmap.mmap
     addresses: tuple[int, ...]
     metas: "ctypes.Array[Meta]"
 
     def plane_views(self, index: int) -> list[memoryview]:
         """The planes of one slot as writable flat views."""
         start = index * self.slot_bytes
-        whole = memoryview(self.memory).cast("B")
+        whole = memoryview(self.memory)
         return [
             whole[start + offset : start + offset + stride * rows] for offset, stride, rows in self.planes
         ]
@@ -149,8 +158,8 @@ def allocate(key: int, with_covers: bool = True) -> Slots:
         size += stride * rows
     slot_bytes = -(-size // _PAGE) * _PAGE
     count = FIRST_COVER + (COVER_SLOTS if with_covers else 0)
-    memory = (ctypes.c_ubyte * (slot_bytes * count)).from_buffer(mmap.mmap(-1, slot_bytes * count))
-    start = ctypes.addressof(memory)
+    memory = mmap.mmap(-1, slot_bytes * count)
+    start = ctypes.addressof(ctypes.c_ubyte.from_buffer(memory))
     ctypes.memset(start, 0, slot_bytes * count)
     addresses = tuple(start + index * slot_bytes for index in range(count))
     return Slots(
@@ -216,6 +225,70 @@ class Exchange:
         words[INPUT_NEWEST] = index + 1
         words[OFFERED] = sequence
 
+    def choose(self, slots: Slots, now_ns: int) -> int:
+        """Decides what is shown in place of the frame just offered; `chosen` must follow.
+
+        The newest result, while the worker keeps its promise. Else what the policy says: the last result for
+        half a second, then a young cover, then nothing. The frame goes out under *Show original*.
+
+        Returns:
+            The index of a slot (a result or a cover), or HIDE, RAW or COVER.
+        """
+        words = self.words
+        result = self._safe_result(slots)
+        if self._is_moving(now_ns) and result >= 0:
+            words[STALLED_NS] = 0
+            self._note_delay(slots.metas[result], now_ns)
+            return self._count(int(slots.metas[result].kind), result)
+        if words[STALLED_NS] == 0 or not words[SHOWING]:
+            words[STALLED_NS] = now_ns
+        if words[POLICY] == _ORIGINAL:
+            return self._count(KIND_ORIGINAL, RAW)
+        words[COVER_WANTED_NS] = now_ns if words[SHOWING] else 0
+        if result >= 0 and words[POLICY] == _FREEZE_BLUR and now_ns - words[STALLED_NS] < FREEZE_NS:
+            return self._count(KIND_FROZEN, result)
+        return self._count(KIND_COVERED, HIDE if words[POLICY] == _HIDE else self._young_cover(slots, now_ns))
+
+    def chosen(self) -> None:
+        """Says that the slot `choose` returned is no longer read."""
+        self.words[RESULT_READ] = 0
+        self.words[COVER_READ] = 0
+
+    def _is_moving(self, now_ns: int) -> bool:
+        """Whether the worker keeps its promise: it is not behind, or finished something lately."""
+        words = self.words
+        done = words[DONE]
+        if done != words[DONE_SEEN] or done + 1 >= words[OFFERED]:
+            words[DONE_SEEN] = done
+            words[MOVED_NS] = now_ns
+        return bool(words[BUDGET_NS]) and now_ns - words[MOVED_NS] <= words[BUDGET_NS]
+
+    def _safe_result(self, slots: Slots) -> int:
+        """Announces the newest result and returns its index; -1 if none may be shown under the policy."""
+        name = self._announce(RESULT_NEWEST, RESULT_READ)
+        if name == 0 or slots.metas[name - 1].sequence == 0:
+            return -1
+        if slots.metas[name - 1].kind == KIND_ORIGINAL and self.words[POLICY] != _ORIGINAL:
+            return -1
+        return name - 1
+
+    def _young_cover(self, slots: Slots, now_ns: int) -> int:
+        if not self._with_covers:
+            return COVER
+        name = self._announce(COVER_NEWEST, COVER_READ)
+        if name == 0 or now_ns - slots.metas[name - 1].arrival_ns > COVER_AGE_NS:
+            return HIDE
+        return name - 1
+
+    def _count(self, kind: int, choice: int) -> int:
+        self.words[FRAMES_SHOWN + kind] += 1
+        return choice
+
+    def _note_delay(self, meta: Meta, now_ns: int) -> None:
+        if meta.sequence != self.words[SHOWN]:
+            self.words[SHOWN] = meta.sequence
+            self.words[DELAY_NS] = now_ns - meta.arrival_ns
+
     def note_callback(self, nanoseconds: int) -> None:
         """Keeps how long a callback took."""
         count = self.words[CALLBACKS]
@@ -236,7 +309,7 @@ class Exchange:
             return None
         name = self._announce(INPUT_NEWEST, hazard)
         # The layout may have changed in between: then the announced name belongs to other slots.
-        if name == 0 or self.slots is not slots or slots.metas[name - 1].sequence == seen:
+        if name == 0 or self.slots is not slots or slots.metas[name - 1].sequence in (0, seen):
             self.release(hazard)
             return None
         return slots, name - 1
@@ -277,10 +350,9 @@ class Exchange:
         if self.slots is slots:
             self.words[COVER_NEWEST] = index + 1
 
-    def withdraw(self) -> None:
-        """Takes back the last result, so that it is not shown again, and promises nothing. Worker only."""
-        self.words[RESULT_NEWEST] = 0
-        self.words[BUDGET_NS] = 0
+    def promise(self, budget_ns: int) -> None:
+        """Says how soon the next result comes while there is input; 0 promises none. Worker only."""
+        self.words[BUDGET_NS] = budget_ns
 
     def cover_is_wanted(self, now_ns: int, within_ns: int = 300_000_000) -> bool:
         """Whether the graphics thread lately had nothing better to show."""

@@ -1,0 +1,150 @@
+"""Loads an engine beside a running one, and says in plain words what went wrong. Standard library only."""
+
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from obs_faceswap.engine.errors import FaceSwapError
+from obs_faceswap.engine.settings import Settings
+
+if TYPE_CHECKING:
+    from obs_faceswap.engine.types import Frame, Result
+
+logger = logging.getLogger(__name__)
+
+
+class Engine(Protocol):
+    """What the worker needs of `pipeline.Pipeline`."""
+
+    @property
+    def provider(self) -> str:
+        """The device the networks run on."""
+        ...
+
+    @property
+    def notice(self) -> str:
+        """Why that is not the device that was asked for, or empty."""
+        ...
+
+    @property
+    def has_morph(self) -> bool:
+        """Whether the Morph setting acts on the worn face."""
+        ...
+
+    def process(self, frame: "Frame", settings: Settings) -> "Result":
+        """Changes the frame's planes in place to what may be shown."""
+        ...
+
+    def adopt(self, old: Any) -> None:
+        """Goes on with the stream of another engine."""
+        ...
+
+    def close(self) -> None:
+        """Frees the networks."""
+        ...
+
+
+Load: TypeAlias = Callable[[Settings, Engine | None], Engine]  # the settings, and the engine that runs now
+
+
+def load_engine(settings: Settings, running: Engine | None) -> Engine:
+    """The real engine. Slow; imports numpy and all the rest.
+
+    Raises:
+        ImportError: a package is missing or broken.
+        FaceSwapError: the face, a network or the device cannot be used.
+    """
+    from obs_faceswap.engine import pipeline, providers
+
+    DEVICES.set([(device.id, device.label) for device in providers.devices()])
+    return pipeline.load(settings, running=running)
+
+
+def needs(settings: Settings) -> tuple[str, ...]:
+    """The part of the settings that a loaded engine is bound to."""
+    return settings.face, "" if settings.face else settings.face_file, settings.device
+
+
+def face_name(settings: Settings) -> str:
+    """How a user calls the chosen face; empty when none is chosen."""
+    return settings.face or Path(settings.face_file).stem
+
+
+def explain(error: BaseException) -> str:
+    """What to tell a user about an error."""
+    if isinstance(error, FaceSwapError):
+        return str(error)
+    if isinstance(error, ImportError):
+        return _explain_import(error)
+    return (
+        f"The engine failed ({type(error).__name__}: {error}). If it stays so, choose another face or device."
+    )
+
+
+def _explain_import(error: ImportError) -> str:
+    package = (error.name or "a package").partition(".")[0]
+    what = "is missing in" if isinstance(error, ModuleNotFoundError) else f"({error}) cannot be used by"
+    return f"{package} {what} the Python that OBS uses. Run installer/install.py again, then restart OBS."
+
+
+class Choices:
+    """The devices to choose from. They are known only once an engine was loaded: asking takes imports."""
+
+    def __init__(self) -> None:
+        self._known: tuple[tuple[str, str], ...] = (("auto", "Automatic"),)
+
+    def set(self, known: list[tuple[str, str]]) -> None:
+        """Replaces them."""
+        self._known = tuple(known)
+
+    def get(self) -> tuple[tuple[str, str], ...]:
+        """(id, label) of each, “auto” first."""
+        return self._known
+
+
+DEVICES = Choices()
+
+
+class Loader:
+    """Loads one engine at a time on a short-lived thread. All methods belong to one other thread."""
+
+    def __init__(self, load: Load) -> None:
+        self._load = load
+        self._thread: threading.Thread | None = None
+        self._outcome: Engine | BaseException | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a load runs or its outcome was not taken."""
+        return self._thread is not None
+
+    def start(self, settings: Settings, running: Engine | None) -> None:
+        """Begins a load; only while not busy."""
+        self._thread = threading.Thread(
+            target=self._run, args=(settings, running), name="face swap loader", daemon=True
+        )
+        self._thread.start()
+
+    def _run(self, settings: Settings, running: Engine | None) -> None:
+        try:
+            self._outcome = self._load(settings, running)
+        except BaseException as error:  # noqa: BLE001  # a thread's border; the worker tells the user
+            logger.debug("A load failed", exc_info=True)
+            self._outcome = error
+
+    def take(self) -> Engine | BaseException | None:
+        """The outcome, once; None while there is none."""
+        if self._thread is None or self._thread.is_alive():
+            return None
+        outcome, self._outcome, self._thread = self._outcome, None, None
+        return outcome
+
+    def close(self) -> None:
+        """Waits for a load that runs and drops its outcome."""
+        if self._thread is not None:
+            self._thread.join()
+        outcome = self.take()
+        if outcome is not None and not isinstance(outcome, BaseException):
+            outcome.close()
