@@ -1,5 +1,6 @@
 """Putting a crop back into its frame, and covering other faces."""
 
+import math
 from typing import TypeAlias
 
 import cv2
@@ -14,6 +15,8 @@ from obs_faceswap.engine.types import Frame, ImageBGR, Mask, Points, SwappedFace
 Doubles: TypeAlias = npt.NDArray[np.float64]
 
 _SMALLEST = 1 / 255  # DeepFaceLive's FaceMerger: less than this of a mask is nothing
+
+_LEAST_SCALE = 1e-6  # crop pixels a frame pixel: a crop larger than any frame
 
 # A covered face is the means of at most this many cells a side, its surroundings included.
 _CELLS = 4
@@ -47,8 +50,7 @@ def merge(frame: Frame, swapped: SwappedFace, warp: Warp, mask: Mask, settings: 
     if swapped.crop.shape != (*shape, 3) or mask.shape != shape:
         raise ValueError(f"Expected crop and mask of {shape}, found {swapped.crop.shape} and {mask.shape}.")
     matrix = _placed(warp, settings)
-    scale = abs(float(np.linalg.det(matrix[:, :2])))
-    if not (np.isfinite(matrix).all() and scale > 1e-12):
+    if _scale(matrix) < _LEAST_SCALE:
         return None
     roi = _shown_region(frame, mask, matrix)
     if roi is None:
@@ -71,6 +73,13 @@ def _placed(warp: Warp, settings: Settings) -> Doubles:
     return matrix
 
 
+def _scale(matrix: Doubles) -> float:
+    """Crop pixels a frame pixel; 0 if the affine cannot be turned round."""
+    if not np.isfinite(matrix).all():
+        return 0.0
+    return math.sqrt(abs(np.linalg.det(matrix[:, :2])))
+
+
 def _shown_region(frame: Frame, mask: Mask, matrix: Doubles) -> Roi | None:
     x, y, width, height = cv2.boundingRect((mask >= _SMALLEST).astype(np.uint8))
     if not width:
@@ -85,7 +94,7 @@ def _shown_region(frame: Frame, mask: Mask, matrix: Doubles) -> Roi | None:
 def _warped(crop: Samples, mask: Samples, matrix: Doubles, roi: Roi) -> tuple[Samples, Samples]:
     """Crop and mask as they lie in the region; a much finer crop is averaged down first."""
     size = crop.shape[0]
-    finer = int(abs(float(np.linalg.det(matrix[:, :2]))) ** 0.5)
+    finer = int(_scale(matrix))
     if finer >= 2:
         small = max(1, size // finer)
         crop = cv2.resize(crop, (small, small), interpolation=cv2.INTER_AREA)

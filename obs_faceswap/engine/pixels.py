@@ -108,11 +108,14 @@ def _conversion(color: ColorSpace) -> _Conversion:
         matrix = np.array(color.matrix, np.float64).reshape(3, 4)
         turn = matrix[::-1, :3]
         back = np.linalg.inv(turn)
+        usable = bool(np.isfinite(matrix).all())
     except (ValueError, np.linalg.LinAlgError):
+        usable = False
+    if not usable:
         raise FrameFormatError(
             "The source states a colour matrix that cannot be used: expected an invertible 3x4 matrix, "
             f"found {color.matrix}. Choose another colour space in the source's properties."
-        ) from None
+        )
     offset = matrix[::-1, 3:] * 255
     low, high = (tuple(round(v * 255) for v in bound) for bound in (color.range_min, color.range_max))
     luma = np.clip(np.arange(256), low[0], high[0])
@@ -128,7 +131,7 @@ def _conversion(color: ColorSpace) -> _Conversion:
 
 def _conversion_of(frame: Frame) -> _Conversion:
     stated = frame.color
-    if stated is None:
+    if stated is None or not any(stated.matrix):  # sources of gray and RGB may leave it at zeros
         stated = BT709_PARTIAL if frame.height >= _HD_ROWS else BT601_PARTIAL
     return _conversion(stated)
 
@@ -214,6 +217,8 @@ def _store(frame: Frame, where: _Component, roi: Roi, samples: Samples) -> None:
 
 
 def _clamped(samples: Samples, low: int, high: int) -> Samples:
+    if samples.size == 1:  # OpenCV would take the picture for a number
+        return samples.clip(low, high)
     # OpenCV's stubs do not know that a number may stand for a picture.
     if low > 0:
         samples = cv2.max(samples, low)  # type: ignore[call-overload]
