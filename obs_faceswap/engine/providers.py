@@ -173,9 +173,9 @@ def _available() -> list[_Provider]:
 
 
 def _known(device_id: str) -> _Provider:
-    name, _, number = device_id.partition(":")
+    name, colon, number = device_id.partition(":")
     provider = _BY_ID.get(name)
-    if provider is None or (number and not (provider.numbered and number.isdecimal())):
+    if provider is None or (colon and not (provider.numbered and number.isdecimal())):
         known = ", ".join(_BY_ID)
         raise ProviderError(f"There is no device “{device_id}”. Use {AUTO} or one of: {known}.")
     return provider

@@ -39,13 +39,15 @@ def convert(data: bytes) -> bytes:
     Raises:
         UnsupportedModelError: the data is no TFLite network, is damaged, or uses something not known here.
     """
+    import onnx
     import tflite  # type: ignore[import-untyped]
 
+    refused = (onnx.checker.ValidationError, onnx.shape_inference.InferenceError)
     if data[4:8] != _IDENTIFIER:
         raise UnsupportedModelError("The file is no TensorFlow Lite network. Fetch it again.")
     try:
         return _Conversion(tflite.Model.GetRootAs(data, 0)).onnx()
-    except _DAMAGED as error:
+    except (*_DAMAGED, *refused) as error:
         raise UnsupportedModelError(
             f"The TensorFlow Lite file is damaged or not of a known form ({error}). Fetch it again."
         ) from error

