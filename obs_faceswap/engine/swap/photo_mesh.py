@@ -1,0 +1,156 @@
+"""The canonical face mesh: triangles, texture coordinates, rings of vertices, and drawing it fast.
+
+Convention: pixel centers lie at whole numbers. A mesh here is the 468 landmarks and, behind them, a rim of 36
+vertices outside the face's outline, so that what lies just beyond the outline is defined too.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from obs_faceswap.engine.align import CANONICAL_FACE
+
+Floats: TypeAlias = npt.NDArray[np.float32]
+Ints: TypeAlias = npt.NDArray[np.intp]
+
+# Triangles and texture coordinates (u to the right, v up, 0..1) of MediaPipe's canonical face model, from
+# google-ai-edge/mediapipe, mediapipe/modules/face_geometry/data/canonical_face_model.obj, Apache-2.0.
+_CANONICAL = np.load(Path(__file__).with_name("canonical_mesh.npz"))
+
+# Rings of vertices, from MediaPipe's face_mesh_connections.py (Apache-2.0), each in order.
+OVAL = (
+    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
+    152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
+)  # fmt: skip
+INNER_LIPS = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95)
+OUTER_LIPS = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146)
+EYES = (
+    (33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7),
+    (263, 466, 388, 387, 386, 385, 384, 398, 362, 382, 381, 380, 374, 373, 390, 249),
+)
+BROWS = (
+    (70, 63, 105, 66, 107, 55, 65, 52, 53, 46),
+    (300, 293, 334, 296, 336, 285, 295, 282, 283, 276),
+)
+
+_RIM_WIDTH = 0.12  # of the distance from the face's center
+_EDGE = 1e-3  # barycentric; pixels on an edge belong to a triangle
+
+
+def _rim_triangles() -> Ints:
+    ring = np.array(OVAL, np.intp)
+    rim = 468 + np.arange(len(ring))
+    following = np.roll(ring, -1), np.roll(rim, -1)
+    return np.concatenate(
+        [np.stack([ring, following[0], rim], 1), np.stack([following[0], following[1], rim], 1)]
+    )
+
+
+TRIANGLES: Ints = np.concatenate([_CANONICAL["triangles"].astype(np.intp), _rim_triangles()])  # (970, 3)
+
+# The canonical head as pictures show it: x right, y down, z away from the viewer, centimeters.
+HEAD = (CANONICAL_FACE * (1, -1, -1)).astype(np.float64)
+
+# The vertex that lies where a vertex would in a mirror.
+MIRRORED: Ints = np.array([np.argmin(np.abs(HEAD * (-1, 1, 1) - at).sum(1)) for at in HEAD], np.intp)
+
+
+def with_rim(points: npt.NDArray[np.floating]) -> Floats:
+    """Vertices (468, C) with the rim behind them: (504, C)."""
+    ring = points[list(OVAL)]
+    rim = ring + (ring - ring.mean(axis=0)) * _RIM_WIDTH
+    return np.concatenate([points, rim]).astype(np.float32)
+
+
+def texture_points(side: int) -> Floats:
+    """Where the vertices with rim lie in a square texture, (504, 2) px."""
+    uv = _CANONICAL["uv"].astype(np.float64)
+    inset = 1 / (1 + _RIM_WIDTH)  # room for the rim
+    centered = (np.column_stack([uv[:, 0], 1 - uv[:, 1]]) - 0.5) * inset + 0.5
+    return with_rim(centered * side - 0.5)
+
+
+def triangle_map(xy: Floats, depth: Floats, size: int, front: float) -> npt.NDArray[np.int32]:
+    """Which triangle each pixel shows: (size, size), -1 where none.
+
+    Args:
+        xy: (504, 2) vertices, px.
+        depth: (504,), smaller is nearer.
+        size: the picture's side.
+        front: the sign that the area of triangles facing the viewer has.
+    """
+    corners = xy[TRIANGLES]
+    first = corners[:, 0]
+    along, across = corners[:, 1] - first, corners[:, 2] - first
+    area = along[:, 0] * across[:, 1] - along[:, 1] * across[:, 0]
+    facing = np.flatnonzero(area * front > 1e-4)
+    # From far to near: of several triangles at one pixel the last one written stays.
+    drawn = facing[np.argsort(-depth[TRIANGLES[facing]].sum(axis=1), kind="stable")]
+    return _filled(first[drawn], along[drawn], across[drawn], area[drawn], drawn, size)
+
+
+def _filled(
+    first: Floats, along: Floats, across: Floats, area: Floats, names: Ints, size: int
+) -> npt.NDArray[np.int32]:
+    """All pixels of all triangles' boxes at once, those inside their triangle kept."""
+    corner_a, corner_b = first + along, first + across
+    low = np.ceil(np.minimum(np.minimum(first, corner_a), corner_b) - _EDGE)
+    high = np.floor(np.maximum(np.maximum(first, corner_a), corner_b) + _EDGE)
+    low, high = np.maximum(low, 0).astype(np.int32), np.minimum(high, size - 1).astype(np.int32)
+    wide, tall = np.maximum(high - low + 1, 0).T
+    pixels = wide * tall
+    owner = np.repeat(np.arange(len(first), dtype=np.int32), pixels)
+    start = (np.cumsum(pixels) - pixels).astype(np.int32)
+    index = np.arange(len(owner), dtype=np.int32) - start[owner]
+    down = index // wide[owner]
+    x, y = low[owner, 0] + index - down * wide[owner], low[owner, 1] + down
+    dx, dy = x - first[owner, 0], y - first[owner, 1]
+    inverse = np.stack([across[:, 1], -across[:, 0], -along[:, 1], along[:, 0]], 1) / area[:, None]
+    u = dx * inverse[owner, 0] + dy * inverse[owner, 1]
+    v = dx * inverse[owner, 2] + dy * inverse[owner, 3]
+    inside = (u > -_EDGE) & (v > -_EDGE) & (u + v < 1 + _EDGE)
+    shown = np.full(size * size, -1, np.int32)
+    shown[(y * size + x)[inside]] = names[owner[inside]]
+    return shown.reshape(size, size)
+
+
+def interpolated(shown: npt.NDArray[np.int32], xy: Floats, values: Floats) -> Floats:
+    """Values (504, C) of the vertices at each pixel (S, S, C); 0 where no triangle is shown."""
+    corners = xy[TRIANGLES].astype(np.float64)
+    origin, edges = corners[:, 0], corners[:, 1:] - corners[:, :1]
+    area = edges[:, 0, 0] * edges[:, 1, 1] - edges[:, 0, 1] * edges[:, 1, 0]
+    area = np.where(np.abs(area) < 1e-9, 1e-9, area)[:, None]
+    at_corner = values[TRIANGLES].astype(np.float64)
+    first, second = at_corner[:, 1] - at_corner[:, 0], at_corner[:, 2] - at_corner[:, 0]
+    per_x = (first * edges[:, 1, 1:2] - second * edges[:, 0, 1:2]) / area
+    per_y = (second * edges[:, 0, 0:1] - first * edges[:, 1, 0:1]) / area
+    constant = at_corner[:, 0] - per_x * origin[:, :1] - per_y * origin[:, 1:]
+    planes = np.concatenate([per_x, per_y, constant], axis=1).astype(np.float32)
+    y, x = np.nonzero(shown >= 0)
+    chosen = planes[shown[y, x]]
+    channels = values.shape[1]
+    field = np.zeros((*shown.shape, channels), np.float32)
+    field[y, x] = (
+        chosen[:, :channels] * x[:, None].astype(np.float32)
+        + chosen[:, channels : 2 * channels] * y[:, None].astype(np.float32)
+        + chosen[:, 2 * channels :]
+    )
+    return field
+
+
+def front_sign() -> float:
+    """The sign of the area of a triangle that faces the viewer, in pictures (y down)."""
+    corners = HEAD[TRIANGLES[:898], :2]
+    along, across = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    return float(np.sign(np.median(along[:, 0] * across[:, 1] - along[:, 1] * across[:, 0])))
+
+
+@lru_cache(maxsize=2)
+def texture_map(side: int) -> tuple[npt.NDArray[np.int32], Floats]:
+    """The triangle at each texel of a square texture, and the vertices there."""
+    points = texture_points(side)
+    shown = triangle_map(points, np.zeros(len(points), np.float32), side, front_sign())
+    return shown, points

@@ -1,0 +1,95 @@
+"""Head poses, and the shape of a person's face apart from pose and expression.
+
+Convention: "head" coordinates are those of the canonical head (`photo_mesh.HEAD`): centimeters, x right, y
+down, z away from the viewer, the nose towards the viewer.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from obs_faceswap.engine.swap.photo_mesh import EYES, HEAD, INNER_LIPS, OVAL
+
+Doubles: TypeAlias = npt.NDArray[np.float64]
+
+TO_OUTLINE = np.linalg.norm(HEAD[:, None] - HEAD[None, list(OVAL)], axis=2).min(axis=1)  # cm
+# The outline slides over the cheeks when the head turns, so poses are fitted without it.
+_INNER = np.flatnonzero(TO_OUTLINE > 1.2)
+# Lids and lips move with every blink and word; what they do says nothing about the shape.
+_RESTLESS = sorted({*INNER_LIPS, *(vertex for eye in EYES for vertex in eye)})
+
+_SMOOTHED_CM = 1.0
+_FREE_CM = 2.0  # this far inside the outline the source's shape is taken over in full
+_SLOWEST = 1 / 300  # of a frame's weight in the live person's mean shape
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """How a head lies in a picture: picture = scale * rotation @ head + shift, all in three dimensions."""
+
+    scale: float  # picture pixels per centimeter
+    rotation: Doubles  # (3, 3)
+    shift: Doubles  # (3,), px
+
+    @property
+    def yaw_pitch(self) -> Doubles:
+        """Radians (2,); positive: the face looks to the picture's right, and down."""
+        ahead = -self.rotation[:, 2]
+        return np.array([np.arctan2(ahead[0], -ahead[2]), np.arcsin(np.clip(ahead[1], -1, 1))])
+
+
+def fit_pose(mesh: npt.NDArray[np.floating]) -> Pose:
+    """The pose of a mesh (468, 3): landmarks and depth, px. Least squares (Umeyama 1991)."""
+    head, seen = HEAD[_INNER], mesh[_INNER].astype(np.float64)
+    mean_head, mean_seen = head.mean(axis=0), seen.mean(axis=0)
+    head, seen = head - mean_head, seen - mean_seen
+    left, values, right = np.linalg.svd(seen.T @ head)
+    signs = np.array([1.0, 1.0, np.sign(np.linalg.det(left @ right))])
+    rotation = (left * signs) @ right
+    scale = float((values * signs).sum() / max((head**2).sum(), 1e-9))
+    return Pose(scale, rotation, mean_seen - scale * rotation @ mean_head)
+
+
+def to_head(mesh: npt.NDArray[np.floating], pose: Pose) -> Doubles:
+    """A mesh (468, 3) in head coordinates."""
+    return np.asarray((mesh - pose.shift) @ pose.rotation / max(pose.scale, 1e-9), np.float64)
+
+
+def _smoothing() -> Doubles:
+    """What makes a vertex's shift the mean of its neighbors' (468, 468), without lids and lips."""
+    distances = np.linalg.norm(HEAD[:, None] - HEAD[None], axis=2)
+    kernel = np.exp(-(distances**2) / (2 * _SMOOTHED_CM**2))
+    kernel[:, _RESTLESS] = 0
+    weights = kernel / kernel.sum(axis=1, keepdims=True)
+    return np.asarray(weights * np.clip(TO_OUTLINE / _FREE_CM, 0, 1)[:, None], np.float64)
+
+
+_SMOOTHING = _smoothing()
+
+
+class ShapeShift:
+    """Moves the live face's features to where the source has them; outline and expression stay live.
+
+    The live person's own shape is the mean over the frames so far, frontal ones counting most.
+    """
+
+    def __init__(self, source: Doubles) -> None:
+        """Takes the source's shape (468, 3) in head coordinates."""
+        self._source = source
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets the live person."""
+        self._mean = np.zeros_like(self._source)
+        self._weight = 0.0
+
+    def step(self, mesh: npt.NDArray[np.floating], pose: Pose) -> Doubles:
+        """The next frame's shifts of all vertices (468, 2), in the mesh's pixels."""
+        frontal = max(0.02, float(pose.rotation[2, 2]) ** 4)
+        self._weight = min(self._weight + frontal, 1 / _SLOWEST)
+        self._mean += (to_head(mesh, pose) - self._mean) * (frontal / self._weight)
+        shift = _SMOOTHING @ (self._source - self._mean)
+        shift[:, 2] = 0  # the network's depth is too rough to be turned into the picture
+        return np.asarray(shift @ pose.rotation[:2].T * pose.scale, np.float64)
