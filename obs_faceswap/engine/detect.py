@@ -51,7 +51,7 @@ class YuNet:
         self._network = network
         self._input = network.inputs[0].name
         height = network.inputs[0].shape[2]
-        self._side = height if isinstance(height, int) else side_px
+        self._side = height if isinstance(height, int) and height > 0 else side_px
         names = [output.name for output in network.outputs]
         expected = [f"{part}_{stride}" for part in ("cls", "obj", "bbox", "kps") for stride in _YUNET_STRIDES]
         if not set(expected) <= set(names):
@@ -68,8 +68,8 @@ class YuNet:
         planes = np.ascontiguousarray(boxed.transpose(2, 0, 1)[None], dtype=np.float32)
         outputs = self._network.run({self._input: planes})
         parts = [self._decoded(outputs, stride) for stride in _YUNET_STRIDES]
-        scores, boxes, points = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return _best(scores, boxes / np.float32(scale), points / np.float32(scale), threshold)
+        scores, boxes, points = (np.concatenate(part).astype(np.float32) for part in zip(*parts, strict=True))
+        return _best(scores, boxes / scale, points / scale, threshold)
 
     def _decoded(self, outputs: list[Floats], stride: int) -> tuple[Floats, Floats, Floats]:
         """Scores (N,), boxes (N, 4) and points (N, 5, 2) of one stride, in input pixels."""
@@ -107,14 +107,14 @@ class BlazeFace:
         boxed, scale = letterbox(image, _BLAZE_INPUT)
         tensor = boxed[None, :, :, ::-1].astype(np.float32) / 127.5 - 1
         outputs = self._network.run({self._input: tensor})
-        scores = 1 / (1 + np.exp(-np.clip(outputs[self._scores].reshape(-1), -80, 80)))
+        scores = _sigmoid(np.asarray(outputs[self._scores], np.float32).reshape(-1))
         keep = scores >= threshold
-        raw = outputs[self._regressors].reshape(-1, 8, 2)[keep]
+        raw = np.asarray(outputs[self._regressors], np.float32).reshape(-1, 8, 2)[keep]
         anchors = self._anchors[keep]
         centers, half = anchors + raw[:, 0], raw[:, 1] / 2
-        boxes = np.concatenate([centers - half, centers + half], axis=1)
+        boxes: Floats = np.concatenate([centers - half, centers + half], axis=1)
         points = _five_of_six(anchors[:, None] + raw[:, 2:])
-        return _best(scores[keep], boxes / np.float32(scale), points / np.float32(scale), threshold)
+        return _best(scores[keep], boxes / scale, points / scale, threshold)
 
 
 def detector_for(network: Network) -> Detector:
@@ -124,7 +124,7 @@ def detector_for(network: Network) -> Detector:
     return BlazeFace(network)
 
 
-def letterbox(image: ImageBGR, side: int) -> tuple[ImageBGR, float]:
+def letterbox(image: ImageBGR, side: int) -> tuple[ImageBGR, np.float32]:
     """The picture shrunk or enlarged into the top left of a black square, and the scale that was used.
 
     Convention: coordinates of the square divided by the scale are coordinates of the picture, up to the half
@@ -137,7 +137,7 @@ def letterbox(image: ImageBGR, side: int) -> tuple[ImageBGR, float]:
     # Shrinking by averaging: small faces in a large frame would drown in aliasing otherwise.
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     boxed[: size[1], : size[0]] = cv2.resize(image, size, interpolation=method)
-    return boxed, scale
+    return boxed, np.float32(scale)
 
 
 def overlap(box: Floats, others: Floats) -> Floats:
@@ -174,6 +174,10 @@ def _blaze_anchors() -> Floats:
         for count, each in _BLAZE_GRIDS
     ]
     return np.concatenate(grids).astype(np.float32)
+
+
+def _sigmoid(logits: Floats) -> Floats:
+    return np.asarray(1 / (1 + np.exp(-np.clip(logits, -80, 80))), np.float32)
 
 
 def _five_of_six(six: Floats) -> Floats:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from obs_faceswap.engine.align import inverted, sample
+from obs_faceswap.engine.align import CANONICAL_FACE, inverted, sample
 from obs_faceswap.engine.detect import Network
 from obs_faceswap.engine.errors import UnsupportedModelError
 from obs_faceswap.engine.types import ImageBGR, Matrix, Points
@@ -14,6 +14,13 @@ POINTS = 468
 _OUTER_EYE_CORNERS = (33, 263)  # of the eye left in the picture and of the other
 _ROI_SCALE = 1.5  # MediaPipe's face_landmark graph: square of 1.5 times the longer side, turned by the eyes
 _KPS_SCALE = 3.9  # measured: makes the first square as large as the ones from the mesh
+
+_UPPER = np.flatnonzero(CANONICAL_FACE[:, 1] > -3.2)  # above the upper lip
+_CANONICAL = (CANONICAL_FACE[_UPPER] * (1, -1, -1)).astype(
+    np.float64
+)  # as the network has it: y down, z away
+_CANONICAL -= _CANONICAL.mean(axis=0)
+_CANONICAL_SPREAD = float((_CANONICAL**2).sum())
 
 
 class FaceMesh:
@@ -28,7 +35,8 @@ class FaceMesh:
         if len(shape) != 4 or shape[1] != shape[2] or shape[3] != 3 or not {1, 3 * POINTS} <= set(widths):
             raise UnsupportedModelError(
                 f"This is no face mesh with presence: expected a square picture of 3 channels in and outputs "
-                f"of {3 * POINTS} and 1 values, found {shape} and {widths}. Fetch the default face mesh again."
+                f"of {3 * POINTS} and 1 values, found {shape} and {widths}. "
+                "Fetch the default face mesh again."
             )
         self._side = int(shape[1])
         self._points, self._presence = widths.index(3 * POINTS), widths.index(1)
@@ -70,6 +78,23 @@ def roi_of_kps(kps: Points) -> tuple[npt.NDArray[np.float32], float, float]:
     # The larger of the two spans: a profile has its eyes close together, a raised face its mouth near them.
     span = max(float(np.linalg.norm(kps[1] - kps[0])), float(np.linalg.norm(mouth - eyes)))
     return (eyes + mouth) / 2, span * _KPS_SCALE, _roll(kps[0], kps[1])
+
+
+def shape_error(points: Points, depth: npt.NDArray[np.float32]) -> float:
+    """How unlike a head the mesh is: 0 for the canonical face in any pose and size, 1 for anything else.
+
+    The root of the share of the canonical face's spread that the best similarity in space leaves; without
+    mouth and jaw, which move too far.
+    """
+    mesh = np.column_stack([points, depth])[_UPPER].astype(np.float64)
+    mesh -= mesh.mean(axis=0)
+    spread = float((mesh**2).sum())
+    if not spread > 0:  # also refuses NaN
+        return 1.0
+    # Procrustes (Kabsch, Umeyama): the singular values of the correlation give the best fit's residual.
+    turn, values, turn_back = np.linalg.svd(_CANONICAL.T @ mesh)
+    values[2] *= np.sign(np.linalg.det(turn @ turn_back))
+    return float(np.sqrt(max(0.0, 1 - values.sum() ** 2 / (spread * _CANONICAL_SPREAD))))
 
 
 def _roll(left: Points, right: Points) -> float:
