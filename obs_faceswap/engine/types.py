@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from obs_faceswap.engine.formats import PixelFormat
+from obs_faceswap.engine.settings import Settings
 
 ImageBGR: TypeAlias = npt.NDArray[np.uint8]  # (H, W, 3), blue-green-red, 0..255
 Mask: TypeAlias = npt.NDArray[np.float32]  # (H, W), 0..1, 1 = take the swap
@@ -37,7 +38,9 @@ class Frame:
     width: int
     height: int
     planes: tuple[Plane, ...]
-    color: ColorSpace | None = None  # None: RGB, or not stated (BT.709 from 720 rows up, else BT.601; partial)
+    color: ColorSpace | None = (
+        None  # None: RGB, or not stated (BT.709 from 720 rows up, else BT.601; partial)
+    )
     flip: bool = False  # rows run from bottom to top
     timestamp_ns: int = 0
 
@@ -108,6 +111,10 @@ class Detector(Protocol):
 
 class Swapper(Protocol):
     """Puts one source on an aligned face. One class per family of models."""
+
+    def update(self, settings: Settings) -> None:
+        """Takes over the settings that act on this swapper."""
+        ...
 
     def crop_size(self, face_side_px: float) -> int:
         """The crop's side for a face whose crop covers that many frame pixels."""

@@ -1,0 +1,169 @@
+"""Loading what a pipeline needs: the networks that find faces, and the face that is worn."""
+
+import logging
+import threading
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from obs_faceswap.engine import faces, models, providers
+from obs_faceswap.engine.detect import detector_for
+from obs_faceswap.engine.errors import MediaError
+from obs_faceswap.engine.faces import FaceKind, InstalledFace
+from obs_faceswap.engine.finder import FaceFinder
+from obs_faceswap.engine.landmarks import FaceMesh
+from obs_faceswap.engine.pictures import read_picture
+from obs_faceswap.engine.session import Session
+from obs_faceswap.engine.settings import Settings
+from obs_faceswap.engine.swap.dfm import DfmSwapper
+from obs_faceswap.engine.swap.photo import PhotoSwapper
+from obs_faceswap.engine.types import Detector, ImageBGR, Points, Swapper
+
+logger = logging.getLogger(__name__)
+
+Landmarks: TypeAlias = tuple[Points, npt.NDArray[np.float32], float]  # points, depth, presence
+
+_MESH = "facemesh_468"
+_MOST_PICTURES = 24  # of one person; more add seconds to loading and hardly a new view
+
+
+class Networks:
+    """The networks that find faces, with the state of finding them; pipelines one after another share them.
+
+    Attributes:
+        finder: finds and follows faces.
+        provider: the device the networks really run on.
+        notice: why that is not the device that was asked for, or empty.
+    """
+
+    def __init__(self, device: str, models_from: Path | None = None) -> None:
+        """Loads both networks; raises ModelError or ProviderError."""
+        self._users = 1
+        self._lock = threading.Lock()
+        self.device = device
+        self._sessions = _sessions(device, models_from)
+        detector, mesh = self._sessions
+        self._detector, self._mesh = detector_for(detector), FaceMesh(mesh)
+        self.finder = FaceFinder(self._detector, self._mesh)
+        self.provider, self.notice = mesh.provider, mesh.notice
+
+    def faces_in(self, picture: ImageBGR) -> list[tuple[Points, npt.NDArray[np.float32], float]]:
+        """Points, depth and presence of all faces of a picture that belongs to no stream."""
+        found = FaceFinder(self._detector, self._mesh).find(picture, 0, Settings())
+        faces = [face for face in (found.target, *found.others) if face is not None]
+        return [(face.landmarks, face.depth, face.presence) for face in faces]
+
+    def share(self) -> "Networks":
+        """These networks, for one more user; each has to close them."""
+        with self._lock:
+            self._users += 1
+        return self
+
+    def close(self) -> None:
+        """Frees the networks when the last user is done."""
+        with self._lock:
+            self._users -= 1
+            if self._users:
+                return
+        for session in self._sessions:
+            session.close()
+
+
+def _sessions(device: str, models_from: Path | None) -> tuple[Session, Session]:
+    paths = models.find_detector(models_from), models.find(_MESH, models_from)
+    detector = Session(paths[0], device)
+    try:
+        return detector, Session(paths[1], device)
+    except Exception:
+        detector.close()
+        raise
+
+
+@dataclass(slots=True)
+class Worn:
+    """A loaded face.
+
+    Attributes:
+        swapper: puts it on.
+        kind: what it was made from.
+        session: the network of a .dfm; none for a photo.
+    """
+
+    swapper: Swapper
+    kind: FaceKind
+    session: Session | None = None
+
+    @property
+    def notice(self) -> str:
+        """What the user should know: pictures that could not be used, or another device than asked for."""
+        return (self.session.notice if self.session is not None else "") or getattr(
+            self.swapper, "notice", ""
+        )
+
+    @property
+    def has_morph(self) -> bool:
+        """Whether the Morph setting acts on it."""
+        return bool(getattr(self.swapper, "has_morph", False))
+
+    def close(self) -> None:
+        """Frees the network, if there is one."""
+        if self.session is not None:
+            self.session.close()
+
+
+def wear(settings: Settings, models_from: Path | None = None) -> Worn:
+    """Loads the face that the settings choose; raises FaceError, ModelError or ProviderError."""
+    face = faces.find(settings.face or settings.face_file)
+    if face.kind is FaceKind.DFM:
+        return _wear_model(face, settings)
+    return _wear_photo(face, settings, models_from)
+
+
+def _wear_model(face: InstalledFace, settings: Settings) -> Worn:
+    session = Session(face.path, settings.device)
+    try:
+        return Worn(DfmSwapper(session), face.kind, session)
+    except Exception:
+        session.close()
+        raise
+
+
+def _wear_photo(face: InstalledFace, settings: Settings, models_from: Path | None) -> Worn:
+    files, pictures = _readable(face)
+    # Sessions of their own, on the CPU: the running ones belong to another thread.
+    sessions = _sessions(providers.CPU, models_from)
+    try:
+        find = partial(_all_faces, detector_for(sessions[0]), FaceMesh(sessions[1]))
+        names = [file.name for file in files]
+        return Worn(PhotoSwapper(pictures, find, settings, names), face.kind)
+    finally:
+        for session in sessions:
+            session.close()
+
+
+def _readable(face: InstalledFace) -> tuple[list[Path], list[ImageBGR]]:
+    """The pictures of a face, at most `_MOST_PICTURES`, spread over all; raises MediaError if none is one."""
+    files = face.pictures()
+    files = files[:: -(-len(files) // _MOST_PICTURES) or 1]
+    read, pictures, error = [], [], None
+    for file in files:
+        try:
+            pictures.append(read_picture(file))
+            read.append(file)
+        except MediaError as found:
+            logger.warning("%s", found)
+            error = error or found
+    if error is not None and not pictures:
+        raise error
+    return read, pictures
+
+
+def _all_faces(detector: Detector, mesh: FaceMesh, picture: ImageBGR) -> list[Landmarks]:
+    """The faces of a still, each as points, depth and presence."""
+    found = FaceFinder(detector, mesh).find(picture, 0, Settings(smoothing=0))
+    faces = [face for face in (found.target, *found.others) if face is not None]
+    return [(face.landmarks, face.depth, face.presence) for face in faces]

@@ -1,0 +1,265 @@
+"""The story of one frame: find the face, cut it out, swap it, put it back, or show what stands in for it."""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from obs_faceswap.engine import still
+from obs_faceswap.engine.align import cut, to_crop, warp_for
+from obs_faceswap.engine.color import ColorMatch
+from obs_faceswap.engine.errors import FaceSwapError, ModelError
+from obs_faceswap.engine.finder import Found
+from obs_faceswap.engine.loading import Networks, Worn, wear
+from obs_faceswap.engine.mask import finish, hull
+from obs_faceswap.engine.merge import cover_region, merge
+from obs_faceswap.engine.pixels import to_bgr
+from obs_faceswap.engine.policy import NoFacePolicy, Step
+from obs_faceswap.engine.settings import ColorTransfer, Cover, Settings, covers_other_faces
+from obs_faceswap.engine.types import (
+    AlignedFace,
+    Face,
+    Frame,
+    ImageBGR,
+    Mask,
+    Points,
+    Result,
+    Shown,
+    SwappedFace,
+)
+
+logger = logging.getLogger(__name__)
+
+# What may go wrong with one frame without anything being wrong with the next: all of it means "no swap".
+_FRAME_ERRORS = (FaceSwapError, cv2.error, ArithmeticError, ValueError, IndexError)
+
+# A swap on less than this part of the face's outline would leave a face bare that can be recognized.
+_LEAST_HIDDEN = 0.4
+_NANOSECONDS = 1e9
+_NO_FACE = "No face is seen."
+_NOT_HIDDEN = "The face is turned too far away, or lies outside the picture."
+
+
+class Stage(StrEnum):
+    """The timed steps, in their order."""
+
+    CONVERT = "convert"
+    FIND = "find"
+    OTHERS = "others"
+    ALIGN = "align"
+    SWAP = "swap"
+    COLOR = "color"
+    MASK = "mask"
+    MERGE = "merge"
+    POLICY = "policy"
+
+
+class Stopwatch:
+    """Times the stages of one frame."""
+
+    def __init__(self) -> None:
+        self.stages_ms: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, stage: Stage) -> Iterator[None]:
+        """Notes how long the block takes."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.stages_ms[stage] = (time.perf_counter() - start) * 1000
+
+
+def load(
+    settings: Settings, models_from: Path | None = None, running: "Pipeline | None" = None
+) -> "Pipeline":
+    """Loads networks and face. Slow; may run on another thread than the pipeline that is running.
+
+    Args:
+        settings: `face`, `face_file` and `device` are used.
+        models_from: a folder of the user's own network files, tried first.
+        running: a pipeline whose networks are shared where the device is the same. It has to be open.
+
+    Raises:
+        FaceSwapError: the face, a network or the device cannot be used; nothing stays loaded.
+    """
+    worn = wear(settings, models_from)
+    try:
+        shared = running.shared_networks(settings.device) if running is not None else None
+        networks = shared or Networks(settings.device, models_from)
+    except Exception:
+        worn.close()
+        raise
+    return Pipeline(networks, worn)
+
+
+class Pipeline:
+    """Everything that one stream of frames needs; belongs to the thread that calls `process`."""
+
+    def __init__(self, networks: Networks, worn: Worn) -> None:
+        self._networks = networks
+        self._worn = worn
+        self._color = ColorMatch()
+        self._policy = NoFacePolicy(Cover.FREEZE_BLUR)
+        self._last_swap = still.LastSwap()
+        self._settings: Settings | None = None
+        self._track_id = -1
+
+    def process(self, frame: Frame, settings: Settings) -> Result:
+        """Changes the frame's planes in place to what may be shown; a bad frame is one without a swap.
+
+        The frame shows its own swap, or what the policy says in its place; it stays as it came only under
+        *Show original*. The policy runs on the frames' own timestamps.
+        """
+        watch, found, has_swap, notice = Stopwatch(), Found(None, []), False, ""
+        self._take_over(settings)
+        try:
+            with watch(Stage.CONVERT):
+                image = to_bgr(frame)
+            with watch(Stage.FIND):
+                found = self._networks.finder.find(image, frame.timestamp_ns, settings)
+            with watch(Stage.OTHERS):
+                _cover_others(frame, found, settings)
+            if found.target is None:
+                notice = _NO_FACE
+            else:
+                has_swap = self._swap(frame, image, found.target, settings, watch)
+                notice = "" if has_swap else _NOT_HIDDEN
+        except _FRAME_ERRORS as error:
+            logger.debug("A frame could not be swapped", exc_info=True)
+            has_swap, notice = False, str(error)
+        with watch(Stage.POLICY):
+            shown = self._show(frame, has_swap, settings)
+        return Result(shown, _faces(found), watch.stages_ms, notice)
+
+    def _swap(
+        self, frame: Frame, image: ImageBGR, target: Face, settings: Settings, watch: Stopwatch
+    ) -> bool:
+        """Puts the source on one face; whether that face is hidden now."""
+        with watch(Stage.ALIGN):
+            aligned = self._aligned(image, target, settings)
+        with watch(Stage.SWAP):
+            swapped = _checked(self._worn.swapper.swap(aligned), aligned)
+        if not _hides(swapped.mask, aligned.landmarks):
+            return False
+        with watch(Stage.COLOR):
+            swapped = self._matched(swapped, aligned, frame.timestamp_ns, settings)
+        with watch(Stage.MASK):
+            mask = finish(swapped.mask, settings.mask_erode, settings.mask_blur)
+        with watch(Stage.MERGE):
+            return merge(frame, swapped, aligned.warp, mask, settings) is not None
+
+    def _aligned(self, image: ImageBGR, target: Face, settings: Settings) -> AlignedFace:
+        place = (settings.coverage, settings.align_x, settings.align_y)
+        size = self._worn.swapper.crop_size(_crop_side_px(target.landmarks, place))
+        warp = warp_for(target.landmarks, size, *place)
+        return AlignedFace(cut(image, warp), warp, to_crop(warp, target.landmarks), target)
+
+    def _matched(
+        self, swapped: SwappedFace, aligned: AlignedFace, timestamp_ns: int, settings: Settings
+    ) -> SwappedFace:
+        if settings.color_transfer is ColorTransfer.NONE:
+            return swapped
+        if aligned.face.track_id != self._track_id:
+            self._track_id = aligned.face.track_id
+            self._color.reset()
+        return self._color.match(swapped, aligned.crop, timestamp_ns)
+
+    def _show(self, frame: Frame, has_swap: bool, settings: Settings) -> Shown:
+        """Makes the frame what the policy says, and keeps a swap for the next time there is none."""
+        action = self._policy.step(has_swap, frame.timestamp_ns / _NANOSECONDS)
+        if action.step is Step.SHOW:
+            self._last_swap.keep(frame)
+            return Shown.SWAPPED
+        if action.step is Step.ORIGINAL:
+            return Shown.ORIGINAL
+        has_still = self._last_swap.fits(frame)
+        if action.step is Step.FREEZE and has_still:
+            self._last_swap.show(frame)
+            return Shown.FROZEN
+        still.hide(frame) if settings.cover is Cover.HIDE else still.blur(frame)
+        if action.step is Step.FADE and has_still:
+            self._last_swap.show(frame, action.frozen_weight)
+            return Shown.FROZEN
+        return Shown.COVERED
+
+    def _take_over(self, settings: Settings) -> None:
+        if settings is not self._settings:
+            self._settings = settings
+            self._policy.cover = settings.cover
+            self._worn.swapper.update(settings)
+
+    def adopt(self, old: "Pipeline") -> None:
+        """Goes on with the stream of another pipeline: what was shown last, and the face that is followed.
+
+        Call it between two frames, then close the other one.
+        """
+        self._policy, self._last_swap = old._policy, old._last_swap
+        self._settings = None  # the policy may hold another cover
+        if self._networks is not old._networks:
+            self._networks.finder.adopt(old._networks.finder)
+
+    def shared_networks(self, device: str) -> Networks | None:
+        """This pipeline's networks for one more user, if they were loaded for the same device."""
+        return self._networks.share() if self._networks.device == device else None
+
+    @property
+    def provider(self) -> str:
+        """The device that does the most work: the swap network's, or that of the networks that find faces."""
+        session = self._worn.session
+        return session.provider if session is not None else self._networks.provider
+
+    @property
+    def notice(self) -> str:
+        """What the user should know although all runs: another device than asked for, an unused picture."""
+        return " ".join(filter(None, (self._networks.notice, self._worn.notice)))
+
+    @property
+    def has_morph(self) -> bool:
+        """Whether the Morph setting acts on the worn face."""
+        return self._worn.has_morph
+
+    def close(self) -> None:
+        """Frees the face and, where nobody shares them, the networks."""
+        self._worn.close()
+        self._networks.close()
+
+
+def _cover_others(frame: Frame, found: Found, settings: Settings) -> None:
+    if covers_other_faces(settings):
+        for face in found.others:
+            cover_region(frame, face.landmarks)
+
+
+def _crop_side_px(landmarks: Points, place: tuple[float, float, float]) -> float:
+    """Frame pixels that a face's crop covers."""
+    unit = warp_for(landmarks, 1, *place)
+    return 1.0 / float(np.hypot(unit.matrix[0, 0], unit.matrix[1, 0]))
+
+
+def _checked(swapped: SwappedFace, aligned: AlignedFace) -> SwappedFace:
+    """The swap, if it can be shown; raises ModelError."""
+    if swapped.crop.shape != aligned.crop.shape or swapped.mask.shape != aligned.crop.shape[:2]:
+        raise ModelError(
+            f"The swap has the size {swapped.crop.shape} and its mask {swapped.mask.shape}; "
+            f"expected {aligned.crop.shape[:2]}. Choose another face."
+        )
+    if not np.isfinite(swapped.mask).all():
+        raise ModelError("The swap's mask holds values that are no numbers. Choose another face or device.")
+    return swapped
+
+
+def _hides(mask: Mask, landmarks: Points) -> bool:
+    """Whether a swap covers enough of the face's outline (both in crop pixels)."""
+    outline = hull(landmarks, mask.shape[0])
+    area = float(outline.sum())
+    return area > 0 and float((mask * outline).sum()) >= _LEAST_HIDDEN * area
+
+
+def _faces(found: Found) -> list[Face]:
+    return [face for face in (found.target, *found.others) if face is not None]

@@ -1,0 +1,398 @@
+"""The story of a frame, with stand-ins for the networks: what is changed, what is shown, what is said."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from obs_faceswap.engine import pipeline
+from obs_faceswap.engine.align import CANONICAL_FACE
+from obs_faceswap.engine.errors import FaceError, ModelError
+from obs_faceswap.engine.faces import FaceKind
+from obs_faceswap.engine.finder import Found
+from obs_faceswap.engine.formats import LAYOUTS, PixelFormat, plane_sizes
+from obs_faceswap.engine.loading import Networks, Worn
+from obs_faceswap.engine.pipeline import Pipeline, Stage
+from obs_faceswap.engine.policy import GOOD_FRAMES
+from obs_faceswap.engine.settings import ColorTransfer, Cover, OtherFaces, Settings
+from obs_faceswap.engine.types import Face, Frame, Shown, SwappedFace
+
+WIDTH, HEIGHT = 320, 240
+FRAME_NS = 100_000_000
+PLAIN = Settings(color_transfer=ColorTransfer.NONE)
+
+
+def face_at(x: float, y: float, height: float = 90.0, track_id: int = 1) -> Face:
+    """A frontal face with its middle at (x, y)."""
+    shape = CANONICAL_FACE[:, :2] * (1, -1)
+    scale = height / np.ptp(shape[:, 1])
+    points = ((shape - shape.mean(0)) * scale + (x, y)).astype(np.float32)
+    return Face(points, (-CANONICAL_FACE[:, 2] * scale).astype(np.float32), 1.0, track_id)
+
+
+TARGET, OTHER = face_at(90, 120), face_at(240, 110, 60, track_id=2)
+SEEN, NOBODY = Found(TARGET, []), Found(None, [])
+
+
+class FakeFinder:
+    """Gives what it was told, the last of it for ever."""
+
+    def __init__(self, *found: Found | Exception) -> None:
+        self._found = list(found)
+        self.adopted = None
+
+    def find(self, image_bgr, timestamp_ns, settings):
+        found = self._found.pop(0) if len(self._found) > 1 else self._found[0]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def adopt(self, old):
+        self.adopted = old
+
+
+class FakeSwapper:
+    """Paints the crop blue; `swapped` may replace what it gives."""
+
+    def __init__(self) -> None:
+        self.updates: list[Settings] = []
+        self.sides: list[float] = []
+        self.swapped = None
+
+    def update(self, settings):
+        self.updates.append(settings)
+
+    def crop_size(self, face_side_px):
+        self.sides.append(face_side_px)
+        return 128
+
+    def swap(self, aligned):
+        if isinstance(self.swapped, Exception):
+            raise self.swapped
+        return self.swapped or painted(aligned.crop.shape[0])
+
+
+def painted(size: int, mask: float = 1.0) -> SwappedFace:
+    crop = np.full((size, size, 3), (200, 40, 40), np.uint8)
+    return SwappedFace(crop, np.full((size, size), mask, np.float32))
+
+
+def networks_of(finder: FakeFinder) -> SimpleNamespace:
+    return SimpleNamespace(finder=finder, provider="cpu", notice="", device="auto", close=lambda: None)
+
+
+def pipeline_of(*found: Found | Exception, swapper: FakeSwapper | None = None) -> Pipeline:
+    return Pipeline(networks_of(FakeFinder(*found)), Worn(swapper or FakeSwapper(), FaceKind.PHOTO))
+
+
+def frame_of(number: int = 0, pixel_format: PixelFormat = PixelFormat.BGR3, size=(WIDTH, HEIGHT)) -> Frame:
+    """A frame full of detail, another one for each number."""
+    random = np.random.default_rng(number)
+    planes = tuple(
+        random.integers(60, 190, (rows, stride), np.uint8)
+        for stride, rows in plane_sizes(pixel_format, *size)
+    )
+    return Frame(pixel_format, *size, planes, timestamp_ns=number * FRAME_NS)
+
+
+def copies(frame: Frame) -> list[np.ndarray]:
+    return [plane.copy() for plane in frame.planes]
+
+
+def same(frame: Frame, planes: list[np.ndarray]) -> bool:
+    return all(np.array_equal(plane, kept) for plane, kept in zip(frame.planes, planes, strict=True))
+
+
+def detail(frame: Frame) -> float:
+    """How much the samples of the first plane differ from their neighbours."""
+    return float(np.abs(np.diff(frame.planes[0].astype(int), axis=0)).mean())
+
+
+def picture(frame: Frame) -> np.ndarray:
+    return frame.planes[0].reshape(frame.height, frame.width, 3)
+
+
+def run(engine: Pipeline, settings: Settings, count: int, first: int = 0) -> list[str]:
+    return [engine.process(frame_of(number), settings).shown for number in range(first, first + count)]
+
+
+def test_a_swap_changes_the_face_and_nothing_far_from_it():
+    frame = frame_of()
+    before = picture(frame).copy()
+    result = pipeline_of(SEEN).process(frame, PLAIN)
+    after = picture(frame)
+    assert result.shown is Shown.SWAPPED
+    assert result.notice == ""
+    assert result.faces == [TARGET]
+    assert tuple(after[120, 90]) == pytest.approx((200, 40, 40), abs=1)
+    assert np.array_equal(before[:, 200:], after[:, 200:])
+
+
+def test_every_stage_is_timed():
+    result = pipeline_of(SEEN).process(frame_of(), Settings())
+    assert set(result.stages_ms) == set(Stage)
+    assert all(ms >= 0 for ms in result.stages_ms.values())
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("pixel_format", PixelFormat)
+def test_every_format_is_swapped_in_its_own_samples(pixel_format, flip):
+    frame = frame_of(pixel_format=pixel_format)
+    frame.flip = flip
+    before = copies(frame)
+    assert pipeline_of(SEEN).process(frame, PLAIN).shown is Shown.SWAPPED
+    assert not same(frame, before)
+    x_step, sample_bytes = LAYOUTS[pixel_format][0].x_step, LAYOUTS[pixel_format][0].sample_bytes
+    far = 200 // x_step * sample_bytes
+    assert np.array_equal(frame.planes[0][:, far:], before[0][:, far:])
+
+
+def test_the_crop_covers_the_face_as_wide_as_coverage_says():
+    swapper = FakeSwapper()
+    engine = pipeline_of(SEEN, swapper=swapper)
+    engine.process(frame_of(), Settings(coverage=2.2))
+    engine.process(frame_of(1), Settings(coverage=4.4))
+    assert swapper.sides[1] == pytest.approx(2 * swapper.sides[0], rel=1e-3)
+    assert 90 < swapper.sides[0] < 270
+
+
+@pytest.mark.parametrize(
+    ("settings", "covered"),
+    [
+        (PLAIN, True),
+        (replace(PLAIN, other_faces=OtherFaces.LEAVE), False),
+        (replace(PLAIN, cover=Cover.ORIGINAL), False),
+        (replace(PLAIN, cover=Cover.ORIGINAL, other_faces=OtherFaces.COVER), True),
+    ],
+)
+def test_other_faces_are_covered_as_the_settings_say(settings, covered):
+    frame = frame_of()
+    before = picture(frame).copy()
+    pipeline_of(Found(TARGET, [OTHER])).process(frame, settings)
+    there = np.s_[100:120, 230:250]
+    assert np.array_equal(before[there], picture(frame)[there]) is not covered
+
+
+def test_a_frozen_frame_is_the_whole_last_swapped_frame():
+    engine = pipeline_of(SEEN, NOBODY)
+    shown, lost = frame_of(0), frame_of(1)
+    engine.process(shown, PLAIN)
+    result = engine.process(lost, PLAIN)
+    assert result.shown is Shown.FROZEN
+    assert "No face" in result.notice
+    assert same(lost, copies(shown))
+
+
+def test_a_lost_face_is_frozen_faded_covered_and_comes_back_after_good_frames():
+    engine = pipeline_of(SEEN, *[NOBODY] * 8, SEEN)
+    shown = run(engine, PLAIN, 10 + GOOD_FRAMES - 1)
+    frozen, covered = [Shown.FROZEN] * 6, [Shown.COVERED] * (2 + GOOD_FRAMES - 1)
+    assert shown == [Shown.SWAPPED, *frozen, *covered, Shown.SWAPPED]
+
+
+def test_a_fade_holds_no_detail_of_the_new_frame():
+    engine = pipeline_of(SEEN, NOBODY)
+    first = frame_of(0)
+    engine.process(first, PLAIN)
+    fading = frame_of(6)  # 0.6 s later, half way through the fade
+    before = copies(fading)
+    assert engine.process(fading, PLAIN).shown is Shown.FROZEN
+    mixed = fading.planes[0].astype(float)
+    by_old = np.corrcoef(mixed.ravel(), first.planes[0].ravel())[0, 1]
+    by_new = np.corrcoef(mixed.ravel(), before[0].ravel())[0, 1]
+    assert by_old > 0.9
+    assert abs(by_new) < 0.1
+
+
+@pytest.mark.parametrize("pixel_format", PixelFormat)
+def test_the_cover_keeps_no_detail(pixel_format):
+    frame = frame_of(pixel_format=pixel_format)
+    before = detail(frame)
+    assert pipeline_of(NOBODY).process(frame, replace(PLAIN, cover=Cover.BLUR)).shown is Shown.COVERED
+    assert detail(frame) < before / 10
+
+
+@pytest.mark.parametrize("pixel_format", PixelFormat)
+def test_a_hidden_picture_is_constant(pixel_format):
+    frame = frame_of(pixel_format=pixel_format)
+    assert pipeline_of(NOBODY).process(frame, replace(PLAIN, cover=Cover.HIDE)).shown is Shown.COVERED
+    for plane, layout in zip(frame.planes, LAYOUTS[pixel_format], strict=True):
+        assert np.array_equal(np.unique(plane.reshape(-1, layout.sample_bytes), axis=0), [layout.blank])
+
+
+def test_under_show_original_a_frame_without_a_face_is_untouched():
+    frame = frame_of()
+    before = copies(frame)
+    assert pipeline_of(NOBODY).process(frame, replace(PLAIN, cover=Cover.ORIGINAL)).shown is Shown.ORIGINAL
+    assert same(frame, before)
+
+
+@pytest.mark.parametrize("cover", [Cover.FREEZE_BLUR, Cover.BLUR, Cover.HIDE])
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        ModelError("The device stopped working."),
+        ValueError("shapes do not fit"),
+        cv2.error("a bad argument"),
+        FloatingPointError("not a number"),
+        painted(128, mask=float("nan")),
+        painted(64),
+        painted(128, mask=0.0),
+        painted(128, mask=0.1),
+    ],
+    ids=["model", "value", "opencv", "arithmetic", "nan mask", "wrong size", "no mask", "thin mask"],
+)
+def test_a_swap_that_fails_never_shows_the_live_face(trouble, cover):
+    swapper = FakeSwapper()
+    engine = pipeline_of(SEEN, swapper=swapper)
+    swapper.swapped = trouble
+    frame = frame_of()
+    before = detail(frame)
+    result = engine.process(frame, replace(PLAIN, cover=cover))
+    assert result.shown is Shown.COVERED
+    assert result.notice
+    assert detail(frame) < before / 10
+
+
+def test_a_failure_of_the_finder_is_told_and_covered():
+    result = pipeline_of(ModelError("The detector is broken.")).process(frame_of(), PLAIN)
+    assert (result.shown, result.notice) == (Shown.COVERED, "The detector is broken.")
+
+
+def test_a_new_size_in_the_middle_of_a_freeze_is_covered():
+    engine = pipeline_of(SEEN, NOBODY)
+    engine.process(frame_of(0), PLAIN)
+    assert engine.process(frame_of(1, size=(160, 120)), PLAIN).shown is Shown.COVERED
+    assert engine.process(frame_of(2), PLAIN).shown is Shown.COVERED  # the old picture is gone for good
+
+
+def test_the_cover_can_be_changed_between_frames():
+    engine = pipeline_of(NOBODY)
+    assert engine.process(frame_of(0), PLAIN).shown is Shown.COVERED
+    assert engine.process(frame_of(1), replace(PLAIN, cover=Cover.ORIGINAL)).shown is Shown.ORIGINAL
+
+
+def test_the_swapper_hears_of_settings_once():
+    swapper = FakeSwapper()
+    engine = pipeline_of(SEEN, swapper=swapper)
+    other = replace(PLAIN, morph=0.1)
+    for number, settings in enumerate([PLAIN, PLAIN, other, other]):
+        engine.process(frame_of(number), settings)
+    assert swapper.updates == [PLAIN, other]
+
+
+def test_color_transfer_takes_on_the_scene():
+    plain, matched = frame_of(), frame_of()
+    pipeline_of(SEEN).process(plain, PLAIN)
+    pipeline_of(SEEN).process(matched, Settings(color_transfer=ColorTransfer.RCT))
+    scene = np.array([125.0] * 3)  # the mean of the noise
+    off = [np.abs(picture(frame)[110:130, 80:100].mean((0, 1)) - scene).max() for frame in (plain, matched)]
+    assert off[1] < off[0] / 3
+
+
+def test_opacity_zero_leaves_the_frame():
+    frame = frame_of()
+    before = copies(frame)
+    pipeline_of(SEEN).process(frame, replace(PLAIN, opacity=0.0))
+    assert same(frame, before)
+
+
+def test_a_new_pipeline_goes_on_with_what_was_shown_last():
+    old, new = pipeline_of(SEEN), pipeline_of(NOBODY)
+    shown, lost = frame_of(0), frame_of(1)
+    old.process(shown, PLAIN)
+    new.adopt(old)
+    old.close()
+    assert new.process(lost, PLAIN).shown is Shown.FROZEN
+    assert same(lost, copies(shown))
+
+
+def test_following_goes_on_with_the_same_networks_or_with_others():
+    networks = networks_of(FakeFinder(SEEN))
+    old = Pipeline(networks, Worn(FakeSwapper(), FaceKind.PHOTO))
+    Pipeline(networks, Worn(FakeSwapper(), FaceKind.PHOTO)).adopt(old)
+    assert networks.finder.adopted is None
+    others = networks_of(FakeFinder(SEEN))
+    Pipeline(others, Worn(FakeSwapper(), FaceKind.PHOTO)).adopt(old)
+    assert others.finder.adopted is networks.finder
+
+
+class FakeSession:
+    """Counts how often it is closed."""
+
+    provider, notice = "cpu", ""
+
+    def __init__(self, *_arguments, **_options) -> None:
+        self.closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.fixture
+def sessions(monkeypatch):
+    """The sessions that `Networks` makes, as stand-ins."""
+    from obs_faceswap.engine import loading
+
+    made = []
+
+    def make(*_arguments):
+        made.append(FakeSession())
+        return made[-1]
+
+    monkeypatch.setattr(loading, "Session", make)
+    monkeypatch.setattr(loading.models, "find_detector", lambda models_from: "detector")
+    monkeypatch.setattr(loading.models, "find", lambda name, models_from: name)
+    monkeypatch.setattr(loading, "detector_for", lambda session: session)
+    monkeypatch.setattr(loading, "FaceMesh", lambda session: session)
+    return made
+
+
+def test_networks_are_closed_by_their_last_user(sessions):
+    networks = Networks("cpu")
+    shared = networks.share()
+    networks.close()
+    assert [session.closed for session in sessions] == [0, 0]
+    shared.close()
+    assert [session.closed for session in sessions] == [1, 1]
+
+
+def test_a_face_is_changed_without_loading_the_networks_again(sessions, monkeypatch):
+    monkeypatch.setattr(pipeline, "wear", lambda settings, models_from: Worn(FakeSwapper(), FaceKind.PHOTO))
+    first = pipeline.load(Settings(device="cpu"))
+    second = pipeline.load(Settings(device="cpu", face="another"), running=first)
+    assert len(sessions) == 2
+    second.adopt(first)
+    first.close()
+    assert sum(session.closed for session in sessions) == 0
+    third = pipeline.load(Settings(device="auto"), running=second)
+    assert len(sessions) == 4
+    second.close()
+    third.close()
+    assert [session.closed for session in sessions] == [1] * 4
+
+
+def test_a_load_that_fails_leaves_nothing_open(sessions, monkeypatch):
+    model = FakeSession()
+    worn = Worn(FakeSwapper(), FaceKind.DFM, model)
+    monkeypatch.setattr(pipeline, "wear", lambda settings, models_from: worn)
+    monkeypatch.setattr(pipeline, "Networks", lambda *arguments: (_ for _ in ()).throw(ModelError("gone")))
+    with pytest.raises(ModelError, match="gone"):
+        pipeline.load(Settings())
+    assert model.closed == 1
+
+
+@pytest.mark.parametrize("settings", [Settings(), Settings(face="nobody"), Settings(face_file="gone.png")])
+def test_a_face_that_is_not_there_is_refused(settings):
+    with pytest.raises(FaceError):
+        pipeline.load(settings)
+
+
+def test_the_provider_is_that_of_the_network_that_swaps():
+    model = FakeSession()
+    model.provider, model.notice = "cuda", "because"
+    engine = Pipeline(networks_of(FakeFinder(SEEN)), Worn(FakeSwapper(), FaceKind.DFM, model))
+    assert (engine.provider, engine.notice, engine.has_morph) == ("cuda", "because", False)
+    assert pipeline_of(SEEN).provider == "cpu"
