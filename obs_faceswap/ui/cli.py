@@ -1,0 +1,317 @@
+"""The command `obs-faceswap`. Heavy imports are inside the commands, so that --help is quick."""
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import obs_faceswap
+from obs_faceswap.engine.errors import FaceSwapError, SettingsError
+from obs_faceswap.engine.settings import Settings, with_texts
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from obs_faceswap.engine.stats import Stats
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Live face swap for OBS, and for files.")
+models_app = typer.Typer(help="The networks: list, fetch, verify.", invoke_without_command=True)
+faces_app = typer.Typer(help="The installed faces: list, add, remove.", invoke_without_command=True)
+app.add_typer(models_app, name="models")
+app.add_typer(faces_app, name="faces")
+
+ModelsFrom = Annotated[
+    Path | None, typer.Option("--models-from", metavar="DIR", help="A folder of network files, tried first.")
+]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs the command; errors meant for the user become one sentence and a non-zero status."""
+    try:
+        app(args=arguments, prog_name="obs-faceswap")
+    except FaceSwapError as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise SystemExit(1) from None
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"obs-faceswap {obs_faceswap.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more about what is done.")] = False,
+) -> None:
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.WARNING, format="%(name)s: %(message)s")
+
+
+@app.command()
+def swap(
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A picture or a video.")],
+    target: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Where the result goes.")],
+    face: Annotated[str, typer.Option(help="An installed face; or a picture, a folder of them, a .dfm.")],
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting; see `obs-faceswap settings`."),
+    ] = None,
+    device: Annotated[
+        str, typer.Option(help="What the networks run on; see `obs-faceswap doctor`.")
+    ] = "auto",
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE.json", help="Write counts and times there.")
+    ] = None,
+    models_from: ModelsFrom = None,
+) -> None:
+    """Swap the face of a picture or of every frame of a video."""
+    settings = replace(with_texts(Settings(device=device), parsed_settings(set_ or [])), face=face)
+    from obs_faceswap.ui.output import check_target
+    from obs_faceswap.ui.swapping import check_files, swap_file
+
+    check_files(source, target)
+    if report is not None:
+        check_target(report)
+    fetch_weights(models_from)
+    with _progress() as bar:
+        task = bar.add_task("Swapping", total=None)
+        stats, engine = swap_file(
+            source, target, settings, models_from,
+            lambda done, total: bar.update(task, completed=done, total=total),
+        )  # fmt: skip
+    if engine.notice:
+        typer.echo(engine.notice, err=True)
+    if report is not None:
+        write_report(report, stats.report(engine.provider))
+    typer.echo(summary(target, stats, engine.provider))
+
+
+def parsed_settings(texts: list[str]) -> dict[str, str]:
+    """{"key": "value"} of the `--set key=value` texts; raises SettingsError."""
+    parsed = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise SettingsError(f"“{text}” is no setting. Write it as key=value, e.g. opacity=0.8.")
+        parsed[key.strip()] = value.strip()
+    return parsed
+
+
+def fetch_weights(models_from: Path | None) -> None:
+    """Gets the default networks that are not on this machine yet, with progress."""
+    from obs_faceswap.engine import models
+    from obs_faceswap.engine.errors import ModelMissingError
+
+    try:
+        models.find_detector(models_from)
+        models.find("facemesh_468", models_from)
+    except ModelMissingError:
+        with _progress() as bar:
+            models.fetch_defaults(models_from, _Report(bar))
+
+
+class _Report:
+    """Turns "what, fraction" into one progress bar for each thing."""
+
+    def __init__(self, bar: "Progress") -> None:
+        self._bar = bar
+        self._tasks: dict[str, Any] = {}
+
+    def __call__(self, what: str, fraction: float) -> None:
+        if what not in self._tasks:
+            self._tasks[what] = self._bar.add_task(what, total=1.0)
+        self._bar.update(self._tasks[what], completed=fraction)
+
+
+@contextmanager
+def _progress() -> Iterator["Progress"]:
+    """A progress bar on the error stream, so that the output can be read by programs."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"),
+        TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        yield bar
+
+
+def summary(target: Path, stats: "Stats", provider: str) -> str:
+    """One line on what was written."""
+    from obs_faceswap.engine import providers
+
+    parts = [f"{stats.shown[what]} {what}" for what in ("swapped", "frozen", "covered", "original")]
+    counts = ", ".join(part for part in parts if not part.startswith("0 ")) or "none"
+    frames = "1 frame" if stats.frames_in == 1 else f"{stats.frames_in} frames"
+    speed = f"{stats.engine_fps() or 0:.1f} frames a second"
+    return f"Wrote {target}: {frames}, {counts}; {speed} on {providers.label_of(provider)}."
+
+
+def write_report(path: Path, report: dict[str, object]) -> None:
+    """Writes a report as JSON, whole or not at all."""
+    from obs_faceswap.ui.output import replacing
+
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+@app.command()
+def settings(
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print docs/settings.md.")] = False,
+) -> None:
+    """List every setting with its values, default and meaning."""
+    from obs_faceswap.engine.settings import OPTIONS
+    from obs_faceswap.ui import settings_table
+
+    if markdown:
+        sys.stdout.write(settings_table.markdown())
+        return
+    for option in OPTIONS:
+        typer.echo(f"{option.key} = {settings_table.default_of(option)}    {option.label}. {option.help}")
+        typer.echo(f"    {settings_table.values_of(option)}")
+
+
+@models_app.callback()
+def models_(context: typer.Context) -> None:
+    """The networks; alone it lists them."""
+    if context.invoked_subcommand is None:
+        models_list()
+
+
+@models_app.command("list")
+def models_list(models_from: ModelsFrom = None) -> None:
+    """List the networks that the project knows, and whether they are on this machine."""
+    from obs_faceswap.engine import models, registry
+
+    for name, model in registry.models().items():
+        try:
+            state = str(models.find(name, models_from))
+        except FaceSwapError as error:
+            state = f"not here. {error}"
+        typer.echo(f"{name}: {model.title}; {model.licence}\n    {state}")
+
+
+@models_app.command("fetch")
+def models_fetch(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Networks; without any, the default ones.")
+    ] = None,
+    models_from: ModelsFrom = None,
+) -> None:
+    """Get networks that are not on this machine yet."""
+    from obs_faceswap.engine import models
+
+    with _progress() as bar:
+        report = _Report(bar)
+        paths = [models.fetch(name, models_from, report) for name in names or models.DEFAULTS]
+    for path in paths:
+        typer.echo(str(path))
+
+
+@models_app.command("verify")
+def models_verify(models_from: ModelsFrom = None) -> None:
+    """Compute the default networks once and compare with the numbers they have to give."""
+    from obs_faceswap.engine import models
+
+    for name in models.DEFAULTS:
+        path = models.find(name, models_from)
+        models.check(models.entry(name), path.read_bytes())
+        typer.echo(f"{name}: right ({path})")
+
+
+@faces_app.callback()
+def faces_(context: typer.Context) -> None:
+    """The installed faces; alone it lists them."""
+    if context.invoked_subcommand is None:
+        faces_list()
+
+
+@faces_app.command("list")
+def faces_list() -> None:
+    """List the installed faces."""
+    from obs_faceswap.engine import faces
+
+    found = faces.installed()
+    for face in found:
+        typer.echo(f"{face.name} ({face.kind}): {face.path}")
+    if not found:
+        typer.echo("No face is installed. Add one: obs-faceswap faces add PICTURE")
+
+
+@faces_app.command("add")
+def faces_add(
+    path: Annotated[Path, typer.Argument(help="A picture, a folder of one person's pictures, or a .dfm.")],
+    name: Annotated[str | None, typer.Option(help="What to call it; without, the file's name.")] = None,
+) -> None:
+    """Install a face, so that the filter lists it."""
+    from obs_faceswap.engine import faces
+
+    face = faces.add(path, name)
+    typer.echo(f"{face.name} is installed. In OBS, press Refresh in the filter's panel to see it.")
+
+
+@faces_app.command("remove")
+def faces_remove(name: Annotated[str, typer.Argument(help="An installed face.")]) -> None:
+    """Remove an installed face."""
+    from obs_faceswap.engine import faces
+
+    typer.echo(f"Removed {faces.remove(name)}.")
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is installed, what works, what is missing and how to mend it."""
+    from obs_faceswap.ui.doctor import Level, examine
+
+    marks = {Level.OK: "ok   ", Level.NOTE: "note ", Level.WRONG: "WRONG"}
+    is_wrong = False
+    for finding in examine():
+        typer.echo(f"{marks[finding.level]}  {finding.text}")
+        if finding.fix:
+            typer.echo(f"       -> {finding.fix}")
+        is_wrong = is_wrong or finding.level is Level.WRONG
+    if is_wrong:
+        raise typer.Exit(1)
+
+
+@app.command()
+def bench(
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer frames.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+    face: Annotated[str | None, typer.Option(help="A face to wear; without, the demo's.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="A frame with a face; without, the demo's.")] = None,
+    device: Annotated[str, typer.Option(help="What the networks run on.")] = "auto",
+    models_from: ModelsFrom = None,
+) -> None:
+    """Measure every stage and the whole engine at 360p, 720p and 1080p."""
+    from obs_faceswap.ui.bench import measure, table
+
+    fetch_weights(models_from)
+    with _progress() as bar:
+        figures = measure(Settings(face=face or "", device=device), picture, quick, models_from, _Report(bar))
+    typer.echo(json.dumps(figures, indent=2) if as_json else table(figures))
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where a recording's files go.")] = Path("demo"),
+    seconds: Annotated[float, typer.Option(help="Length of a recording.")] = 10.0,
+    headless: Annotated[
+        bool, typer.Option("--headless", help="Record on a virtual display even where there is a real one.")
+    ] = False,
+) -> None:
+    """Show the filter in a real OBS with a configuration of its own; without a display, record it."""
+    from obs_faceswap.ui import demo as shown
+
+    fetch_weights(None)
+    shown.show(out, seconds, headless, typer.echo)
