@@ -21,7 +21,7 @@ _SMOOTHING_S = 0.3  # follows a screen's light on the face, but no flicker of si
 _LONGEST_GAP_S = 1.0  # later than this the scene may be another
 _CUT = 20.0  # Lab units between two frames' mean colors that only a cut or a switched light makes
 
-_LEAST_GAIN, _MOST_GAIN = 0.3, 3.0  # a nearly flat face must not have its noise blown up
+_MOST_GAIN = 3.0  # a nearly flat face must not have its noise blown up
 
 # Ridge of the fit, as a variance in squared 8-bit levels: a face of one color keeps its small differences.
 _RIDGE = 4.0
@@ -102,7 +102,7 @@ def statistics(lab: Floats, inside: npt.NDArray[np.uint8]) -> LabStatistics:
 
 def transferred(lab: Floats, own: LabStatistics, wanted: LabStatistics) -> Floats:
     """A Lab picture (H, W, 3) with its statistics moved to those wanted, inside Lab's ranges."""
-    gain = np.clip(wanted.deviation / np.maximum(own.deviation, 1e-3), _LEAST_GAIN, _MOST_GAIN)
+    gain = np.minimum(wanted.deviation / np.maximum(own.deviation, 1e-3), _MOST_GAIN)
     moved = (lab - own.mean) * gain + wanted.mean
     return np.clip(moved, (0, -127, -127), (100, 127, 127)).astype(np.float32)
 

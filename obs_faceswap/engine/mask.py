@@ -39,14 +39,16 @@ def finish(mask: Mask, erode_percent: float, blur_percent: float) -> Mask:
 def hull(points: Points, size: int) -> Mask:
     """The convex hull of points (N, 2) in crop pixels as a mask (size, size), with a smooth edge.
 
-    Points may lie outside; fewer than three, or points that are no numbers, give an empty mask.
+    Points may lie outside; fewer than three, all in one place, or no numbers give an empty mask.
     """
     mask = np.zeros((size, size), np.uint8)
     if len(points) >= 3 and np.isfinite(points).all():
         # Far outside is as good as outside, and fits the fixed-point coordinates.
         near = np.clip(points, -2.0 * size, 3.0 * size).astype(np.float32)
-        corners = np.round(cv2.convexHull(near) * (1 << _POINT_BITS)).astype(np.int32)
-        cv2.fillConvexPoly(mask, corners, 255, cv2.LINE_AA, _POINT_BITS)
+        corners = cv2.convexHull(near)
+        if corners is not None:  # OpenCV 5 gives None for points all in one place
+            fixed = np.round(corners * (1 << _POINT_BITS)).astype(np.int32)
+            cv2.fillConvexPoly(mask, fixed, 255, cv2.LINE_AA, _POINT_BITS)
     return mask * np.float32(1 / 255)
 
 

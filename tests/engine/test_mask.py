@@ -1,12 +1,12 @@
 import cv2
 import numpy as np
 import pytest
+from engine import reference
 from hypothesis import given
 from hypothesis import strategies as st
 
 from obs_faceswap.engine.mask import finish, hull
 from obs_faceswap.engine.settings import Settings
-from tests.engine import reference
 
 SIZE = 224  # DeepFaceLive's default resolution
 DEFAULTS = Settings()

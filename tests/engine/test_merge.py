@@ -1,6 +1,7 @@
 import cv2
 import numpy as np
 import pytest
+from engine import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -9,7 +10,6 @@ from obs_faceswap.engine.formats import PixelFormat
 from obs_faceswap.engine.merge import cover_region, merge
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.types import SwappedFace, Warp
-from tests.engine import reference
 
 PLAIN = Settings()
 SIZE = 32

@@ -3,6 +3,7 @@ import math
 import cv2
 import numpy as np
 import pytest
+from engine import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,7 +11,6 @@ from obs_faceswap.engine import pixels
 from obs_faceswap.engine.errors import FrameFormatError
 from obs_faceswap.engine.formats import PixelFormat
 from obs_faceswap.engine.types import ColorSpace
-from tests.engine import reference
 
 COLORS = {
     "not stated": None,
