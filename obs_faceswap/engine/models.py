@@ -298,8 +298,9 @@ def check(model: Model, network: bytes) -> None:
     session = Session(network, "cpu", threads=1)
     try:
         _require_contract(model, session)
-        feeds = {tensor.name: _stored_input(tensor.shape, tensor.range) for tensor in model.inputs}
-        _require_outputs(model, session.run(feeds))
+        if any(tensor.expected for tensor in model.outputs):
+            feeds = {tensor.name: _stored_input(tensor.shape, tensor.range) for tensor in model.inputs}
+            _require_outputs(model, session.run(feeds))
     finally:
         session.close()
 
@@ -308,11 +309,19 @@ def _require_contract(model: Model, session: Any) -> None:
     for wanted, found in ((model.inputs, session.inputs), (model.outputs, session.outputs)):
         expected = [(tensor.name, tensor.shape) for tensor in wanted]
         given = [(tensor.name, tensor.shape) for tensor in found]
-        if expected != given:
+        if not _fit(expected, given):
             raise ModelError(
                 f"{model.name} has other inputs or outputs than its registry entry: expected {expected}, "
                 f"found {given}. Report this as a bug."
             )
+
+
+def _fit(expected: list[tuple[str, Any]], given: list[tuple[str, Any]]) -> bool:
+    """Whether names and shapes agree; an expected side of -1 takes any."""
+    if [(name, len(shape)) for name, shape in expected] != [(name, len(shape)) for name, shape in given]:
+        return False
+    sides = [pair for (_, a), (_, b) in zip(expected, given, strict=True) for pair in zip(a, b, strict=True)]
+    return all(wanted in (-1, found) for wanted, found in sides)
 
 
 def _require_outputs(model: Model, outputs: list[Any]) -> None:
@@ -360,7 +369,7 @@ def _sha256(path: Path) -> str:
 
 def _advice(model: Model) -> str:
     if any(source.kind is not Kind.LOCAL for source in model.sources):
-        return "Run the installer again, or `obs-faceswap models`."
+        return "Run the installer again, or `obs-faceswap models fetch`."
     return f"Put its file into a folder named by --models-from or {FOLDER_VARIABLE}; see docs/models.md."
 
 

@@ -39,6 +39,7 @@ class _Provider:
     numbered: bool = False  # takes a device_id
     threads: int = 1  # CPU threads for what stays on the CPU
     options: dict[str, str] = field(default_factory=dict)
+    unnumbered: dict[str, str] = field(default_factory=dict)  # instead of a device_id where none is given
 
 
 # Best first. TensorRT builds an engine for minutes at a network's first use and OpenVINO's gain over the
@@ -46,14 +47,19 @@ class _Provider:
 _PROVIDERS = (
     _Provider(
         "tensorrt", "NVIDIA TensorRT (slow first start)", "TensorrtExecutionProvider",
-        in_auto=False, numbered=True, threads=2,
+        in_auto=False, numbered=True, threads=2, unnumbered={"device_id": "0"},
     ),
     _Provider(
         "cuda", "NVIDIA CUDA", "CUDAExecutionProvider", numbered=True, threads=2,
+        unnumbered={"device_id": "0"},
         # The default search tries every algorithm at a network's first run, for seconds.
         options={"cudnn_conv_algo_search": "HEURISTIC"},
     ),
-    _Provider("directml", "DirectML (any graphics card)", "DmlExecutionProvider", numbered=True),
+    _Provider(
+        "directml", "DirectML (any graphics card)", "DmlExecutionProvider", numbered=True,
+        # A laptop's card 0 is often the slow one that saves power.
+        unnumbered={"performance_preference": "high_performance", "device_filter": "gpu"},
+    ),
     _Provider("coreml", "Apple CoreML", "CoreMLExecutionProvider"),
     _Provider(
         "openvino", "Intel OpenVINO", "OpenVINOExecutionProvider", in_auto=False,
@@ -75,7 +81,7 @@ def devices() -> list[Device]:
     found = [Device(AUTO, "Automatic")]
     for provider in _available():
         found.append(Device(provider.id, provider.label))
-        found.extend(_further_cards(provider))
+        found.extend(_cards(provider))
     return found
 
 
@@ -135,11 +141,11 @@ def ort_name(device_id: str) -> str:
 
 
 def label_of(device_id: str) -> str:
-    """The name a user reads, e.g. “NVIDIA CUDA 1”."""
+    """The name a user reads, e.g. “NVIDIA CUDA, card 1”."""
     if device_id == AUTO:
         return "Automatic"
-    provider, number = _known(device_id), _number(device_id)
-    return f"{provider.label} {number}" if number else provider.label
+    label, number = _known(device_id).label, device_id.partition(":")[2]
+    return f"{label}, card {number}" if number else label
 
 
 def run_lock(device_id: str) -> AbstractContextManager[Any]:
@@ -181,10 +187,6 @@ def _known(device_id: str) -> _Provider:
     return provider
 
 
-def _number(device_id: str) -> int:
-    return int(device_id.partition(":")[2] or 0)
-
-
 def _not_available(label: str, available: list[_Provider]) -> str:
     choices = ", ".join([AUTO, *(provider.id for provider in available)])
     return (
@@ -193,24 +195,24 @@ def _not_available(label: str, available: list[_Provider]) -> str:
     )
 
 
-def _further_cards(provider: _Provider) -> list[Device]:
-    """A second and further card, where the runtime can count them."""
+def _cards(provider: _Provider) -> list[Device]:
+    """Each card by itself, where the runtime counts more than one."""
     import onnxruntime
 
     if not provider.numbered or not hasattr(onnxruntime, "get_ep_devices"):
         return []
     count = sum(device.ep_name == provider.ort_name for device in onnxruntime.get_ep_devices())
-    ids = [f"{provider.id}:{number}" for number in range(1, count)]
+    ids = [f"{provider.id}:{number}" for number in range(count)] if count > 1 else []
     return [Device(device_id, label_of(device_id)) for device_id in ids]
 
 
 def _provider_list(provider: _Provider, device_id: str) -> ProviderList:
-    options = dict(provider.options)
-    if provider.numbered:
-        options["device_id"] = str(_number(device_id))
-    if provider.id == "tensorrt":
-        options |= _tensorrt_cache()
-    return [(provider.ort_name, options)]
+    number = device_id.partition(":")[2]
+    card = {"device_id": number} if number else provider.unnumbered
+    if provider.id != "tensorrt":
+        return [(provider.ort_name, provider.options | card)]
+    # What TensorRT cannot run goes to CUDA, before the CPU.
+    return [(provider.ort_name, _tensorrt_cache() | card), (_BY_ID["cuda"].ort_name, dict(card))]
 
 
 def _tensorrt_cache() -> dict[str, str]:
@@ -218,8 +220,8 @@ def _tensorrt_cache() -> dict[str, str]:
     folder = folders.cache_dir() / "tensorrt"
     folder.mkdir(parents=True, exist_ok=True)
     return {
-        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_enable": "True",
         "trt_engine_cache_path": str(folder),
-        "trt_timing_cache_enable": "1",
+        "trt_timing_cache_enable": "True",
         "trt_timing_cache_path": str(folder),
     }

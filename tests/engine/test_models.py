@@ -1,4 +1,4 @@
-"""The store of networks: what is found, fetched, verified, and refused. One fixture downloads, through pip."""
+"""The store of networks: what is found, fetched, verified and refused. One fixture downloads, through pip."""
 
 import functools
 import hashlib
@@ -452,6 +452,14 @@ def test_the_conversion_agrees_with_one_made_by_other_means(fetched, shared, nam
 def test_the_stored_numbers_are_those_of_the_other_conversion(shared):
     for name in models.DEFAULTS:
         models.check(models.entry(name), models.find(name, shared / "models").read_bytes())
+
+
+@pytest.mark.shared
+def test_yunet_fits_its_contract_and_another_network_does_not(shared):
+    yunet = models.entry("yunet")
+    models.check(yunet, models.find("yunet", shared / "models").read_bytes())
+    with pytest.raises(ModelError, match="other inputs or outputs"):
+        models.check(yunet, tiny_networks.double((1, 3, 320, 320)))
 
 
 @pytest.mark.shared

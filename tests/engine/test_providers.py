@@ -46,14 +46,14 @@ def test_automatic_ends_with_the_cpu(runtime):
     assert providers.candidates("auto") == ["cuda", "directml", "coreml", "cpu"]
 
 
-def test_a_second_card_is_offered(runtime, monkeypatch):
+def test_several_cards_are_offered_one_by_one(runtime, monkeypatch):
     class Card:
         ep_name = "CUDAExecutionProvider"
 
     monkeypatch.setattr(onnxruntime, "get_ep_devices", lambda: [Card(), Card()], raising=False)
     ids = [device.id for device in providers.devices()]
-    assert ids[ids.index("cuda") + 1] == "cuda:1"
-    assert providers.label_of("cuda:1") == "NVIDIA CUDA 1"
+    assert ids[ids.index("cuda") :][:4] == ["cuda", "cuda:0", "cuda:1", "directml"]
+    assert providers.label_of("cuda:1") == "NVIDIA CUDA, card 1"
 
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:1", "cpu"])
@@ -88,12 +88,22 @@ def test_memory_patterns_are_off_on_directml_alone(runtime):
 
 
 def test_the_card_number_reaches_the_provider(runtime):
-    provider_list, _ = providers.session_arguments("directml:2")
-    assert provider_list == [("DmlExecutionProvider", {"device_id": "2"})]
+    assert providers.session_arguments("directml:2")[0] == [("DmlExecutionProvider", {"device_id": "2"})]
+    [(_, options)] = providers.session_arguments("cuda:1")[0]
+    assert options["device_id"] == "1"
 
 
-def test_tensorrt_keeps_its_engines_in_the_cache(runtime, home):
-    [(_, options)], _ = providers.session_arguments("tensorrt")
+def test_directml_without_a_number_takes_the_fast_card(runtime):
+    [(_, options)] = providers.session_arguments("directml")[0]
+    assert options["performance_preference"] == "high_performance"
+    assert "device_id" not in options
+
+
+def test_tensorrt_keeps_its_engines_in_the_cache_and_leaves_the_rest_to_cuda(runtime, home):
+    (first, options), (second, _) = providers.session_arguments("tensorrt:1")[0]
+    assert (first, second) == ("TensorrtExecutionProvider", "CUDAExecutionProvider")
+    assert options["device_id"] == "1"
+    assert options["trt_engine_cache_enable"] == "True"  # the word ONNX Runtime insists on
     assert options["trt_engine_cache_path"].startswith(str(home / "cache"))
     assert (home / "cache" / "tensorrt").is_dir()
 
