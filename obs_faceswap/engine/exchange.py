@@ -168,14 +168,20 @@ def allocate(key: int, with_covers: bool = True) -> Slots:
 
 
 class Exchange:
-    """The control block and the slots in use. See the module's text for who may write what."""
+    """The control block and the slots in use. See the module's text for who may write what.
 
-    def __init__(self, with_covers: bool = True) -> None:
+    Attributes:
+        makes_covers: whether the cover thread makes the cover; False where the graphics thread draws it.
+            Set before the first frame.
+        failure: why there is no memory for the slots, or empty.
+    """
+
+    def __init__(self, makes_covers: bool = True) -> None:
         self.words = (ctypes.c_uint64 * _WORDS)()
         self.ring = (ctypes.c_uint64 * RING)()
         self.slots: Slots | None = None
-        self.failure = ""  # why there is no memory for the slots
-        self._with_covers = with_covers
+        self.failure = ""
+        self.makes_covers = makes_covers
         self._retired: Slots | None = None
 
     # Any one thread that is neither the graphics thread nor the worker.
@@ -192,7 +198,7 @@ class Exchange:
         for word in (INPUT_NEWEST, RESULT_NEWEST, COVER_NEWEST):
             self.words[word] = 0
         try:
-            self.slots = allocate(wanted, self._with_covers)
+            self.slots = allocate(wanted, self.makes_covers)
         except (MemoryError, OSError) as error:
             self.failure = f"There is no memory for frames of this size ({error}). Use a smaller source."
             return False
@@ -239,7 +245,7 @@ class Exchange:
         if self._is_moving(now_ns) and result >= 0:
             words[STALLED_NS] = 0
             self._note_delay(slots.metas[result], now_ns)
-            return self._count(int(slots.metas[result].kind), result)
+            return self._shown(slots, result)
         if words[STALLED_NS] == 0 or not words[SHOWING]:
             words[STALLED_NS] = now_ns
         if words[POLICY] == _ORIGINAL:
@@ -273,12 +279,24 @@ class Exchange:
         return name - 1
 
     def _young_cover(self, slots: Slots, now_ns: int) -> int:
-        if not self._with_covers:
+        if not self.makes_covers:
             return COVER
         name = self._announce(COVER_NEWEST, COVER_READ)
         if name == 0 or now_ns - slots.metas[name - 1].arrival_ns > COVER_AGE_NS:
             return HIDE
         return name - 1
+
+    def choose_without_slots(self) -> int:
+        """As `choose`, while there is no memory for frames of this geometry or they cannot be swapped."""
+        policy = self.words[POLICY]
+        if policy == _ORIGINAL:
+            return self._count(KIND_ORIGINAL, RAW)
+        return self._count(KIND_COVERED, HIDE if policy == _HIDE or self.makes_covers else COVER)
+
+    def _shown(self, slots: Slots, result: int) -> int:
+        kind = int(slots.metas[result].kind)
+        is_hidden = kind == KIND_COVERED and self.words[POLICY] == _HIDE
+        return self._count(kind, HIDE if is_hidden else result)
 
     def _count(self, kind: int, choice: int) -> int:
         self.words[FRAMES_SHOWN + kind] += 1

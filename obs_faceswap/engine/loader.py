@@ -130,7 +130,7 @@ class Loader:
     def _run(self, settings: Settings, running: Engine | None) -> None:
         try:
             self._outcome = self._load(settings, running)
-        except BaseException as error:  # noqa: BLE001  # a thread's border; the worker tells the user
+        except BaseException as error:  # a thread's border; the worker tells the user
             logger.debug("A load failed", exc_info=True)
             self._outcome = error
 

@@ -75,7 +75,7 @@ class Worker:
         on_change: called on the worker's thread when the status (but for its figures) has changed.
         every_second: called on the worker's thread about once a second and at its end.
         load: makes an engine; slow, called on a thread of its own.
-        name: of the filter's source, for the log.
+        name: of the filter's source, for the log; may be changed at any time.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Worker:
         self._settings = settings
         self._on_change = on_change
         self._every_second = every_second
-        self._name = name
+        self.name = name
         self._loader = Loader(load)
         self._engine: Engine | None = None
         self._asked: tuple[str, ...] = ()  # what the last load was asked for
@@ -151,7 +151,7 @@ class Worker:
         while not self._stop.is_set():
             try:
                 idle = not self.step()
-            except Exception as error:  # a thread's border
+            except Exception as error:  # noqa: BLE001  # a thread's border; told and logged there
                 idle = True
                 self._fail(error)
             if time.monotonic() >= next_s:
@@ -319,7 +319,7 @@ class Worker:
             logger.exception("The report could not be written")
 
     def _prefix(self) -> str:
-        return f"{self._name}: " if self._name else ""
+        return f"{self.name}: " if self.name else ""
 
 
 class _Pace:

@@ -1,0 +1,233 @@
+"""The filter's type in libobs: registered once per process, and the callbacks that find the right filter.
+
+libobs keeps the callbacks' addresses until the process ends, whatever becomes of the script. So they live in
+this module, which a script's reload does not touch, and do nothing but look up a filter by its handle.
+"""
+
+import ctypes
+import gc
+import itertools
+import logging
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from obs_faceswap.engine.loader import DEVICES
+from obs_faceswap.engine.settings import Settings
+from obs_faceswap.libobs import abi, stored
+from obs_faceswap.libobs.api import obs
+from obs_faceswap.libobs.filter import Filter
+from obs_faceswap.libobs.panel import ObsPanel
+from obs_faceswap.libobs.planes import hide
+from obs_faceswap.ui import obs_properties
+from obs_faceswap.ui.obs_properties import Severity, View
+
+logger = logging.getLogger(__name__)
+
+ID = b"obs_faceswap"
+NAME = b"Face Swap"
+
+# How long a thread may keep the interpreter while another one, maybe OBS's graphics thread, waits for it.
+_SWITCH_S = 0.0005
+
+# libobs keeps these two pointers.
+_ID = ctypes.create_string_buffer(ID)
+_NAME = ctypes.create_string_buffer(NAME)
+
+
+class FilterType:
+    """All filters of this process, by the handle libobs knows them by, and whether the script is loaded."""
+
+    def __init__(self) -> None:
+        self._filters: dict[int, Filter] = {}
+        self._handles = itertools.count(1)
+        self._is_loaded = False
+        self._usual_switch_s = sys.getswitchinterval()
+
+    def load(self) -> None:
+        """Registers the type, or enables it again and starts the engines of the filters that are alive."""
+        if not obs().obs_get_source_output_flags(ID):
+            obs().obs_register_source_s(ctypes.addressof(_INFO), abi.SOURCE_INFO_BYTES)
+            if not obs().obs_get_source_output_flags(ID):
+                raise RuntimeError("OBS did not accept the filter. See the lines above this one in its log.")
+        obs().obs_enable_source_type(ID, True)
+        self._is_loaded = True
+        for found in list(self._filters.values()):
+            found.start_engine()
+
+    def unload(self) -> None:
+        """Stops all engines; the filters that are alive cover their pictures from now on."""
+        self._is_loaded = False
+        obs().obs_enable_source_type(ID, False)
+        for found in list(self._filters.values()):
+            found.stop_engine()
+        # Networks and large arrays must be gone before the interpreter ends.
+        gc.collect()
+
+    def find(self, handle: int | None) -> Filter | None:
+        """The filter of a handle; None for a type's own properties or a filter that is gone."""
+        return self._filters.get(handle or 0)
+
+    def create(self, settings: int, source: int) -> int:
+        """Makes a filter and returns its handle, never 0: libobs would show the picture as it is."""
+        handle = next(self._handles)
+        sys.setswitchinterval(min(_SWITCH_S, self._usual_switch_s))
+        made = Filter(obs(), source, settings)
+        self._filters[handle] = made
+        if self._is_loaded:
+            made.start_engine()
+        return handle
+
+    def destroy(self, handle: int) -> None:
+        """Ends a filter."""
+        found = self._filters.pop(handle, None)
+        if found is not None:
+            found.close()
+        if not self._filters:
+            sys.setswitchinterval(self._usual_switch_s)
+
+
+TYPE = FilterType()
+
+
+_NO_FILTER = (1 << 31) - 1  # the handle of a filter that could not be made: it hides the picture
+
+
+class Complaints:
+    """Logs each failing callback once: the graphics thread would fill the log sixty times a second."""
+
+    def __init__(self) -> None:
+        self._known: set[tuple[str, str]] = set()
+
+    def log(self, callback: str, error: BaseException) -> None:
+        """Logs an error unless its like was logged before."""
+        what = (callback, repr(error))
+        if what not in self._known and len(self._known) < 100:  # enough to see a pattern
+            self._known.add(what)
+            logger.error("%s failed", callback, exc_info=error)
+
+
+_COMPLAINTS = Complaints()
+
+
+def _guarded(failed: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Makes a callback catch everything and return `failed`: ctypes would return what is in a register."""
+
+    def guard(callback: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(callback)
+        def safe(*arguments: Any) -> Any:
+            try:
+                return callback(*arguments)
+            except BaseException as error:  # noqa: BLE001  # libobs's border
+                _COMPLAINTS.log(callback.__name__, error)
+                return failed
+
+        return safe
+
+    return guard
+
+
+@abi.GetName
+@_guarded(None)
+def _get_name(_type_data: int) -> int:
+    return ctypes.addressof(_NAME)
+
+
+@abi.GetDefaults
+@_guarded(None)
+def _get_defaults(settings: int) -> None:
+    stored.set_defaults(obs(), settings)
+
+
+@abi.Create
+@_guarded(_NO_FILTER)
+def _create(settings: int, source: int) -> int:
+    return TYPE.create(settings, source)
+
+
+@abi.Destroy
+@_guarded(None)
+def _destroy(handle: int) -> None:
+    TYPE.destroy(handle)
+
+
+@abi.Update
+@_guarded(None)
+def _update(handle: int, settings: int) -> None:
+    if found := TYPE.find(handle):
+        found.update(settings)
+
+
+@abi.VideoTick
+@_guarded(None)
+def _video_tick(handle: int, _seconds: float) -> None:
+    if found := TYPE.find(handle):
+        found.tick()
+
+
+@abi.VideoRender
+@_guarded(None)
+def _video_render(handle: int, _effect: int) -> None:
+    if found := TYPE.find(handle):
+        found.render()
+
+
+def _filter_video(handle: int, frame: int) -> int:
+    # Not guarded from outside: the frame has to be returned, whatever happens.
+    try:
+        if found := TYPE.find(handle):
+            found.filter_video(frame)
+        else:
+            hide(frame)
+    except BaseException as error:  # noqa: BLE001  # libobs's border
+        _COMPLAINTS.log("filter_video", error)
+    return frame
+
+
+@abi.GetProperties
+@_guarded(None)
+def _get_properties(handle: int | None) -> int:
+    panel = ObsPanel(obs(), obs().obs_properties_create())
+    obs_properties.build(panel, _view(handle), _refresh, _face_changed)
+    return panel.address
+
+
+@abi.ButtonClicked
+@_guarded(False)
+def _refresh(properties: int, _button: int, handle: int | None) -> bool:
+    view = _view(handle)
+    ObsPanel(obs(), properties).set_info(obs_properties.STATUS, view.status, view.severity)
+    return True
+
+
+@abi.Modified
+@_guarded(False)
+def _face_changed(_own: int | None, properties: int, _face: int, settings: int) -> bool:
+    chosen, _ = stored.read(obs(), settings)
+    panel = ObsPanel(obs(), properties)
+    return obs_properties.show_what_matters(panel, chosen.face, chosen.face_file, True)
+
+
+def _view(handle: int | None) -> View:
+    found = TYPE.find(handle)
+    return found.view() if found else View(Settings(), "", Severity.NORMAL, DEVICES.get())
+
+
+_filter_video_pointer = abi.FilterVideo(_filter_video)
+
+_INFO = abi.SourceInfo(
+    id=ctypes.cast(_ID, ctypes.c_char_p),
+    type=abi.OBS_SOURCE_TYPE_FILTER,
+    output_flags=abi.OBS_SOURCE_VIDEO,
+    get_name=_get_name,
+    create=_create,
+    destroy=_destroy,
+    get_defaults=_get_defaults,
+    get_properties=_get_properties,
+    update=_update,
+    video_tick=_video_tick,
+    video_render=_video_render,
+    filter_video=_filter_video_pointer,
+    unversioned_id=ctypes.addressof(_ID),
+)

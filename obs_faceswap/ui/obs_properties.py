@@ -1,0 +1,144 @@
+"""What the filter's panel in OBS shows, made from `settings.OPTIONS`. Standard library only."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import groupby
+from typing import Any, Protocol, Self, TypeAlias
+
+from obs_faceswap.engine import faces
+from obs_faceswap.engine.errors import FaceError
+from obs_faceswap.engine.faces import FaceKind, InstalledFace
+from obs_faceswap.engine.settings import OPTIONS, Kind, Option, Settings, Shown
+
+Choice: TypeAlias = tuple[str, str]  # value, label
+
+STATUS = "status"
+REFRESH = "refresh"
+FACE = "face"
+
+_FROM_A_FILE = "From a file …"
+_GONE = "{} (not found)"
+_KINDS = "Faces ({0});;All files (*)".format(" ".join(f"*{end}" for end in faces.PICTURES + faces.MODELS))
+
+
+class Severity(StrEnum):
+    """How a text to read is coloured."""
+
+    NORMAL = "normal"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the panel shows beside the settings' own values."""
+
+    settings: Settings
+    status: str
+    severity: Severity
+    devices: tuple[Choice, ...]
+    has_morph: bool = False
+
+
+class Panel(Protocol):
+    """What draws the controls; see libobs/panel.py."""
+
+    def group(self, key: str, label: str) -> Self: ...
+    def number(self, key: str, label: str, low: float, high: float, step: float, unit: str) -> None: ...
+    def choice(self, key: str, label: str, choices: tuple[Choice, ...]) -> None: ...
+    def path(self, key: str, label: str, kinds: str) -> None: ...
+    def info(self, key: str, label: str, message: str, severity: Severity) -> None: ...
+    def set_info(self, key: str, message: str, severity: Severity) -> None: ...
+    def button(self, key: str, label: str, clicked: Any) -> None: ...
+    def help(self, key: str, message: str) -> None: ...
+    def on_change(self, key: str, changed: Any) -> None: ...
+    def is_visible(self, key: str) -> bool: ...
+    def set_visible(self, key: str, visible: bool) -> None: ...
+
+
+def build(panel: Panel, view: View, refresh: Any, face_changed: Any) -> None:
+    """Fills an empty panel.
+
+    Args:
+        panel: where the controls go.
+        view: what they show.
+        refresh: called by the Refresh button.
+        face_changed: called when the user chooses another face.
+    """
+    panel.info(STATUS, "Status", view.status, view.severity)
+    panel.button(REFRESH, "Refresh", refresh)
+    installed = _installed()
+    for label, options in groupby(OPTIONS, key=lambda option: option.group):
+        group = panel.group(f"group_{label}", label)
+        for option in options:
+            _add(group, option, view, installed)
+    panel.on_change(FACE, face_changed)
+    show_what_matters(panel, view.settings.face, view.settings.face_file, view.has_morph)
+
+
+def show_what_matters(panel: Panel, face: str, face_file: str, has_morph: bool) -> bool:
+    """Shows the controls that mean something for a face and hides the others; whether any changed."""
+    kind = _kind(face, face_file)
+    changed = False
+    for option in OPTIONS:
+        visible = _matters(option, face, kind, has_morph)
+        if panel.is_visible(option.key) != visible:
+            panel.set_visible(option.key, visible)
+            changed = True
+    return changed
+
+
+def _add(panel: Panel, option: Option, view: View, installed: list[InstalledFace]) -> None:
+    match option.kind:
+        case Kind.FACE:
+            panel.choice(option.key, option.label, _face_choices(installed, view.settings.face))
+        case Kind.DEVICE:
+            panel.choice(option.key, option.label, _with(view.devices, view.settings.device))
+        case Kind.CHOICE:
+            panel.choice(option.key, option.label, option.choices)
+        case Kind.PATH:
+            panel.path(option.key, option.label, _KINDS)
+        case Kind.NUMBER:
+            panel.number(option.key, option.label, option.minimum, option.maximum, option.step, option.unit)
+    panel.help(option.key, option.help)
+
+
+def _installed() -> list[InstalledFace]:
+    """The installed faces; none where their folder cannot be read, which the worker reports."""
+    try:
+        return faces.installed()
+    except FaceError:
+        return []
+
+
+def _face_choices(installed: Iterable[InstalledFace], chosen: str) -> tuple[Choice, ...]:
+    """The installed faces and “From a file”; a chosen one that vanished stays, and says so."""
+    return _with((("", _FROM_A_FILE), *((face.name, face.name) for face in installed)), chosen)
+
+
+def _with(choices: tuple[Choice, ...], chosen: str) -> tuple[Choice, ...]:
+    if any(value == chosen for value, _ in choices):
+        return choices
+    return (*choices, (chosen, _GONE.format(chosen)))
+
+
+def _kind(face: str, face_file: str) -> FaceKind | None:
+    try:
+        return faces.find(face or face_file).kind
+    except (FaceError, OSError):
+        return None
+
+
+def _matters(option: Option, face: str, kind: FaceKind | None, has_morph: bool) -> bool:
+    if option.kind is Kind.PATH:
+        return not face
+    match option.shown:
+        case Shown.PHOTO:
+            return kind is not FaceKind.DFM
+        case Shown.DFM:
+            return kind is FaceKind.DFM
+        case Shown.MORPH:
+            return kind is FaceKind.DFM and has_morph
+        case Shown.ALWAYS:
+            return True
