@@ -23,6 +23,7 @@ class Collection:
 
     sources: Sequence[Json] = ()
     script: Path | None = None
+    more_scripts: Sequence[Path] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,8 @@ def collection_json(name: str, scene: Collection, canvas: tuple[int, int]) -> Js
     """A scene collection as OBS stores it."""
     items = [_item(number, entry["name"], canvas) for number, entry in enumerate(scene.sources, 1)]
     program = source(PROGRAM_SCENE, "scene", {"id_counter": len(items), "items": items})
-    scripts = [{"path": str(scene.script), "settings": {}}] if scene.script else []
+    paths = [*([scene.script] if scene.script else []), *scene.more_scripts]
+    scripts = [{"path": str(path), "settings": {}} for path in paths]
     return {
         "name": name,
         "current_scene": PROGRAM_SCENE,
