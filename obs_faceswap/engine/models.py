@@ -89,7 +89,7 @@ def fetch(name: str, models_from: Path | None = None, progress: Progress | None 
         return find(name, models_from)
     except (ModelMissingError, ChecksumError):
         logger.info("Fetching %s", name)
-    with _workplace() as work:
+    with _download_folder() as work:
         for source in model.sources:
             if _install(model, source, models_from, work, report):
                 return find(name, models_from)
@@ -214,7 +214,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def _workplace() -> Iterator[Path]:
+def _download_folder() -> Iterator[Path]:
     """A folder for downloads on the cache's own disk, gone afterwards."""
     with _disk_errors(store_dir()):
         store_dir().mkdir(parents=True, exist_ok=True)
