@@ -44,7 +44,7 @@ class CoverThread:
         """Looks once for something to do; whether a cover was made."""
         exchange = self._exchange
         exchange.lay_out()
-        if not exchange.cover_is_wanted(now_ns()):
+        if not exchange.makes_covers or not exchange.cover_is_wanted(now_ns()):
             return False
         taken = exchange.take_input(ex.INPUT_READ_COVER, self._seen)
         if taken is None:

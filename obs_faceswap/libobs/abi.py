@@ -1,4 +1,4 @@
-"""libobs's C interface as far as the filter uses it: structs, callback types, constants, prototypes. No logic.
+"""The part of libobs's C interface that is used: structs, callbacks, constants, prototypes. No logic.
 
 Taken from the headers of OBS 29.0; all of it is the same up to 32.2. A test compares sizes and offsets with
 the installed headers.

@@ -19,7 +19,7 @@ FACE = "face"
 
 _FROM_A_FILE = "From a file …"
 _GONE = "{} (not found)"
-_KINDS = "Faces ({0});;All files (*)".format(" ".join(f"*{end}" for end in faces.PICTURES + faces.MODELS))
+_KINDS = "Faces ({});;All files (*)".format(" ".join(f"*{end}" for end in faces.PICTURES + faces.MODELS))
 
 
 class Severity(StrEnum):
