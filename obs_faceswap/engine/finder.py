@@ -44,7 +44,7 @@ _CHECKS_A_FRAME = 2  # of faces that might become the target
 
 _SAME_FACE = 0.2  # overlap of a detector's box and a mesh's
 _DOUBLE = 0.5  # overlap of two meshes that lie on one face
-_SHIFT_OVER_A_CUT = 0.5  # overlap that a face may lose when only the light changed
+_SHIFT_OVER_A_CUT = 0.1  # overlap that a face may lose when only the light changed
 _NEAR = 1.0  # face sizes: a face that turns up nearer to where the target was lost is the target
 _ALIKE = 2.0  # and at most so many times larger or smaller
 
@@ -120,7 +120,7 @@ class FaceFinder:
         return self._report(settings.smoothing / 100)
 
     def adopt(self, old: "FaceFinder") -> None:
-        """Goes on with the stream of another finder: its clock, its faces, and which of them is the target."""
+        """Goes on with another finder's stream: its clock, its faces, and which of them is the target."""
         self._cuts, self._tracks, self._target, self._made = old._cuts, old._tracks, old._target, old._made
         self._now_s, self._timestamp_ns, self._search_at_s = old._now_s, old._timestamp_ns, old._search_at_s
 
