@@ -1,4 +1,4 @@
-"""The cover: a picture reduced to at most 32 columns and enlarged again. Standard library only.
+"""The cover: a picture reduced to so few columns that nobody is known, and enlarged again. Standard library.
 
 This is the project's one blur. It works where nothing is installed, on every pixel format, and in short
 steps, so that the interpreter lock is never held for long. The mean of a cell is taken from a few of its
@@ -14,7 +14,7 @@ from obs_faceswap.engine.formats import LAYOUTS, PixelFormat, plane_sizes
 
 Buffer: TypeAlias = Any  # whatever memoryview() takes: bytearray, memoryview, a contiguous array of bytes
 
-COLUMNS = 32
+COLUMNS = 24  # 32 at most; with so many, a face that fills the picture could still be known
 _ROWS_READ = 6  # rows looked at in each row of cells
 _SAMPLES_READ = 8  # samples looked at in each cell of such a row
 _BANDS = 180  # different rows in an enlarged plane at most; in so soft a picture no eye sees their edges

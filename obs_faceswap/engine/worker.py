@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from obs_faceswap.engine import exchange as ex
 from obs_faceswap.engine.exchange import Exchange, Slots, now_ns
-from obs_faceswap.engine.loader import Engine, Load, Loader, explain, face_name, load_engine, needs
+from obs_faceswap.engine.loader import DEVICES, Engine, Load, Loader, explain, face_name, load_engine, needs
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.stats import Report, Stats
 
@@ -33,7 +33,9 @@ _LONGEST_BUDGET_NS = 3_000_000_000
 _BUDGET_FRAMES = 4  # a frame may take so many times the usual before the engine counts as stalled
 _FAILURES_ALLOWED = 5  # frames in a row that may fail before the engine is loaded again
 _RETRY_S = (2.0, 5.0, 10.0, 30.0)  # waits before loading again; the last one repeats
-_LOG_EVERY_S = 60.0
+_LOG_EVERY_NS = 60_000_000_000
+_PACE_NS = 3_000_000_000  # figures are a mean over so long
+_PACE_FRAMES = 200
 _KINDS = ("swapped", "frozen", "covered", "original")  # types.Shown in its order
 
 
@@ -135,8 +137,7 @@ class Worker:
         report = self.stats.report(self._status.provider, obs_version)
         report["frames_in"] = words[ex.FRAMES_IN]
         names = ("frames_swapped", "frames_frozen", "frames_covered", "frames_raw")
-        report |= dict(zip(names, words[ex.FRAMES_SHOWN : ex.FRAMES_SHOWN + len(names)], strict=True))
-        return report | {"status": self.status().line()}
+        return report | dict(zip(names, words[ex.FRAMES_SHOWN : ex.FRAMES_SHOWN + len(names)], strict=True))
 
     def close(self) -> None:
         """Stops, joins and frees everything; may be called twice."""
@@ -189,7 +190,7 @@ class Worker:
         if wanted != self._asked:
             self._retries = 0
             if self._engine is None:
-                self._set_status(Status(State.LOADING, f"Loading the face “{face_name(settings)}” …"))
+                self._set_status(Status(State.LOADING, _loading(settings)))
         self._asked, self._retry_at_s = wanted, None
         self._loader.start(settings, self._engine)
 
@@ -209,8 +210,9 @@ class Worker:
         self._engine = engine
         self._retries = self._failures = 0
         self._usual_ns = 0.0
-        name = face_name(self._settings)
-        text = f"Wearing “{name}” on {engine.provider}."
+        self._pace = _Pace()
+        device = dict(DEVICES.get()).get(engine.provider, engine.provider)
+        text = f"Wearing “{face_name(self._settings)}” on {device}."
         self._set_status(Status(State.RUNNING, text, engine.notice, engine.provider, engine.has_morph))
 
     def _refuse(self, error: BaseException) -> None:
@@ -306,43 +308,62 @@ class Worker:
     def _figures(self) -> str:
         if not self._exchange.words[ex.SHOWING]:
             return "Asleep while nobody sees the source."
+        per_second = self._pace.per_second(now_ns())
+        if per_second is None:
+            return self._notice
         delay_ms = self._exchange.words[ex.DELAY_NS] / 1e6
-        figures = f"{self._pace.per_second(now_ns()):.0f} frames a second, {delay_ms:.0f} ms behind."
-        return f"{figures} {self._notice}".strip()
+        return f"{per_second:.0f} frames a second, {delay_ms:.0f} ms behind. {self._notice}".strip()
 
     def _each_second(self) -> None:
-        if self._pace.is_due(_LOG_EVERY_S) and self._status.state is State.RUNNING:
-            logger.info("%s%s", self._prefix(), self.status().line())
+        if self._status.state is State.RUNNING:
+            self._tell_figures()
         try:
             self._every_second()
         except Exception:  # a callback's border: a report that cannot be written stops nothing
             logger.exception("The report could not be written")
+
+    def _tell_figures(self) -> None:
+        """Logs them once a minute; the first ones are news for an open panel."""
+        first, due = self._pace.tell(now_ns())
+        if first:
+            self._on_change()
+        if due:
+            logger.info("%s%s", self._prefix(), self.status().line())
 
     def _prefix(self) -> str:
         return f"{self.name}: " if self.name else ""
 
 
 class _Pace:
-    """How many frames are finished a second, and when the next log line is due."""
+    """How many frames an engine finishes a second, and when that is told."""
 
     def __init__(self) -> None:
+        self._started_ns = now_ns()
         self._ticks: list[int] = []
-        self._logged_s = time.monotonic()
+        self._told_ns = 0
 
     def tick(self, at_ns: int) -> None:
         """Notes one finished frame."""
         self._ticks.append(at_ns)
-        del self._ticks[:-64]
+        del self._ticks[:-_PACE_FRAMES]
 
-    def per_second(self, at_ns: int) -> float:
-        """Frames finished a second lately; 0 when none was for two seconds."""
-        recent = [tick for tick in self._ticks if at_ns - tick < 2_000_000_000]
+    def per_second(self, at_ns: int) -> float | None:
+        """Frames finished a second lately; None while that is not known yet."""
+        recent = [tick for tick in self._ticks if at_ns - tick < _PACE_NS]
+        if at_ns - self._started_ns < _PACE_NS:
+            return None
         span_ns = recent[-1] - recent[0] if len(recent) > 1 else 0
-        return (len(recent) - 1) * 1e9 / span_ns if span_ns else float(len(recent))
+        return (len(recent) - 1) * 1e9 / span_ns if span_ns else 0.0
 
-    def is_due(self, every_s: float) -> bool:
-        """Whether that long has passed since this last said yes."""
-        if time.monotonic() - self._logged_s < every_s:
-            return False
-        self._logged_s = time.monotonic()
-        return True
+    def tell(self, at_ns: int) -> tuple[bool, bool]:
+        """Whether there is a figure for the first time, and whether the log's next line is due."""
+        if self.per_second(at_ns) is None or (self._told_ns and at_ns - self._told_ns < _LOG_EVERY_NS):
+            return False, False
+        first = not self._told_ns
+        self._told_ns = at_ns
+        return first, True
+
+
+def _loading(settings: Settings) -> str:
+    name = face_name(settings)
+    return f"Loading the face “{name}” …" if name else "Looking for a face to wear …"

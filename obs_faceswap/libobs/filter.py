@@ -83,7 +83,7 @@ class Filter:
     def _write_report(self) -> None:
         worker = self._worker
         if self._report_to is not None and worker is not None:
-            report.write(self._report_to, worker.report(self._version))
+            report.write(self._report_to, worker.report(self._version) | {"status": self.view().status})
 
     # --- the graphics thread ---
 
