@@ -5,7 +5,7 @@ what is not written keeps its bytes. Arithmetic runs on the region only, in Open
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -21,6 +21,7 @@ from obs_faceswap.engine.types import ColorSpace, Frame, ImageBGR, Mask
 Roi: TypeAlias = tuple[int, int, int, int]  # x0, y0, x1, y1 in frame pixels, upright, x1 and y1 excluded
 Samples: TypeAlias = npt.NDArray[Any]  # what OpenCV takes and gives
 
+_BAND_ROWS = 64  # even, so that bands begin on the chroma grid
 _HD_ROWS = 720  # from here up a picture that does not say is taken as BT.709
 
 
@@ -231,7 +232,7 @@ def _pixels(frame: Frame, roi: Roi) -> Samples:
     return _part(frame, _Component(0, pitch=pitch), roi)
 
 
-def to_bgr(frame: Frame, roi: Roi | None = None) -> ImageBGR:
+def to_bgr(frame: Frame, roi: Roi | None = None, out: ImageBGR | None = None) -> ImageBGR:
     """A region of a frame as an upright BGR picture of its own memory.
 
     Samples are clamped to the frame's range and turned by its matrix; chroma is repeated over its block, as
@@ -240,19 +241,45 @@ def to_bgr(frame: Frame, roi: Roi | None = None) -> ImageBGR:
     Args:
         frame: any of the twelve formats, any size from 1x1, planes with any row length.
         roi: upright region; the whole frame if None. It need not lie on the chroma grid.
+        out: a picture of the region's size to write to and return; a new one if None. Large new pictures
+            cost more than the conversion, so callers with many frames keep one.
 
     Raises:
-        ValueError: the region is empty or leaves the frame.
-        FrameFormatError: the frame's colour matrix cannot be used.
+        ValueError: the region is empty or leaves the frame, or `out` is of another size.
+        FrameFormatError: the frame's color matrix cannot be used.
     """
-    upright = _checked(frame, roi)
-    stored = _flipped(frame, upright)
-    grid = _on_grid(frame, stored)
-    picture: Samples = _read(frame, grid)
-    if grid != stored:
-        x0, y0 = stored[0] - grid[0], stored[1] - grid[1]
-        picture = picture[y0 : y0 + stored[3] - stored[1], x0 : x0 + stored[2] - stored[0]]
-    return _turned(picture, frame)
+    x0, y0, x1, y1 = upright = _checked(frame, roi)
+    shape = (y1 - y0, x1 - x0, 3)
+    picture = np.empty(shape, np.uint8) if out is None else out
+    if picture.shape != shape:
+        raise ValueError(f"Expected a picture of {shape} to write to, found {picture.shape}.")
+    for band in bands(frame, upright):
+        _, top, _, bottom = band
+        part = _read(frame, _on_grid(frame, _flipped(frame, band)))
+        left, above = _lead(frame, band)
+        upward = part[::-1] if frame.flip else part
+        picture[top - y0 : bottom - y0] = upward[above : above + bottom - top, left : left + shape[1]]
+    return picture
+
+
+def bands(frame: Frame, roi: Roi) -> Iterator[Roi]:
+    """A region in pieces of few rows, each on the chroma grid where the region is.
+
+    What is computed from one band stays in the processor's cache and in memory that is at hand; a whole
+    region's intermediate pictures would be asked of the system anew for each frame, at several times the
+    cost.
+    """
+    x0, first, x1, last = _flipped(frame, roi)
+    while first < last:
+        step = min(_BAND_ROWS - first % _BAND_ROWS, last - first)
+        yield _flipped(frame, (x0, first, x1, first + step))
+        first += step
+
+
+def _lead(frame: Frame, roi: Roi) -> tuple[int, int]:
+    """Columns and upright rows that the region's chroma grid has before the region."""
+    grid = _flipped(frame, _on_grid(frame, _flipped(frame, roi)))
+    return roi[0] - grid[0], roi[1] - grid[1]
 
 
 def _turned(picture: Samples, frame: Frame) -> Samples:
@@ -285,39 +312,6 @@ def _repeated(samples: Samples, where: _Component) -> Samples:
     rows, columns = samples.shape
     size_wh = (columns * where.x_step, rows * where.y_step)
     return cv2.resize(samples, size_wh, interpolation=cv2.INTER_NEAREST)
-
-
-def reduced_bgr(frame: Frame, longest: int) -> tuple[ImageBGR, float]:
-    """The whole frame, upright, made so small that its longer side is at most `longest` pixels.
-
-    Samples are averaged before they are converted, so this costs a fraction of `to_bgr`.
-
-    Returns:
-        The picture, and how many of its pixels make one frame pixel (1 or less).
-    """
-    scale = min(1.0, longest / max(frame.width, frame.height))
-    if scale == 1.0:
-        return to_bgr(frame), 1.0
-    size_wh = (max(1, round(frame.width * scale)), max(1, round(frame.height * scale)))
-    if frame.format not in _COMPONENTS:
-        picture: Samples = cv2.resize(_pixels(frame, whole(frame)), size_wh, interpolation=cv2.INTER_AREA)
-        picture = cv2.cvtColor(picture, _TO_BGR[frame.format]) if frame.format in _TO_BGR else picture
-    else:
-        picture = _reduced_samples(frame, size_wh)
-    return _turned(picture, frame), scale
-
-
-def _reduced_samples(frame: Frame, size_wh: tuple[int, int]) -> Samples:
-    conversion = _conversion_of(frame)
-    components = _COMPONENTS[frame.format]
-    small = [
-        cv2.resize(_load(frame, where, whole(frame)), size_wh, interpolation=cv2.INTER_AREA)
-        for where in components
-    ]
-    if len(small) == 1:
-        return cv2.cvtColor(cv2.LUT(small[0], conversion.gray), cv2.COLOR_GRAY2BGR)
-    clamped = [_clamped(*part) for part in zip(small, conversion.low, conversion.high, strict=True)]
-    return cv2.transform(cv2.merge(clamped), conversion.to_bgr)
 
 
 def blend_bgr(frame: Frame, roi: Roi, bgr: ImageBGR, mask: Mask) -> None:

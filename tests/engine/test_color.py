@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 from engine import reference
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from obs_faceswap.engine.color import ColorMatch
@@ -140,7 +140,6 @@ def test_the_noise_of_a_flat_face_is_not_blown_up():
     )
 
 
-@settings(deadline=None)
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(0, 999), st.sampled_from([0, 1, 40, 255]))
 def test_any_crops_can_be_matched(size, scene_size, seed, spread):
     rng = np.random.default_rng(seed)

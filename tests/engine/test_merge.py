@@ -268,7 +268,7 @@ FRAMES = st.builds(
 NUMBERS = st.floats(-50, 50, width=32) | st.floats(width=32)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(FRAMES, st.lists(NUMBERS, min_size=6, max_size=6))
 def test_any_warp_on_any_frame_changes_its_region_only(frame, numbers):
     before = reference.copied(frame)
@@ -280,7 +280,7 @@ def test_any_warp_on_any_frame_changes_its_region_only(frame, numbers):
     assert not differs.any()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(FRAMES, st.floats(0.05, 3), st.floats(-180, 180), st.floats(-10, 50), st.floats(-10, 50))
 def test_a_full_mask_hides_every_pixel_of_the_crop(frame, scale, degrees, x, y):
     place = warp(scale, degrees, x, y)
@@ -291,7 +291,7 @@ def test_a_full_mask_hides_every_pixel_of_the_crop(frame, scale, degrees, x, y):
     u, v = np.tensordot(place.matrix[:, :2], [xs, ys], 1) + place.matrix[:, 2][:, None, None]
     # A finer crop is made smaller first, and its soft border is up to three of its pixels wide then.
     inner = np.maximum(np.abs(u - 15.5), np.abs(v - 15.5)) < 12.5
-    assert (pixels.to_bgr(frame)[inner] >= 250).all()
+    assert (pixels.to_bgr(frame)[inner] >= 235).all()  # chroma may reach beyond
 
 
 # --- covering other faces ---
@@ -364,7 +364,7 @@ def test_a_face_outside_the_frame_needs_no_cover():
     assert cover_region(frame, face_points((-300, 20), (20, 20))) is None
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(FRAMES, st.tuples(NUMBERS, NUMBERS), st.tuples(NUMBERS, NUMBERS))
 def test_any_box_on_any_frame_can_be_covered(frame, one, other):
     before = reference.copied(frame)

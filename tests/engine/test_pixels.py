@@ -206,32 +206,33 @@ def test_a_region_holds_all_pixels_between_its_corners_and_only_whole_blocks(cas
     assert bottom - top < len(rows) + 2 * y_step
 
 
+@given(FORMATS, SIDES, st.integers(1, 300), st.booleans(), st.data())
+def test_bands_cut_a_region_into_whole_blocks(pixel_format, width, height, flip, data):
+    frame = reference.random_frame(pixel_format, width, height, flip=flip)
+    top = data.draw(st.integers(0, height - 1))
+    roi = pixels.region(frame, (0, top), (width, data.draw(st.integers(top, height))))
+    pieces = sorted(pixels.bands(frame, roi))
+    assert [roi[1], *[piece[3] for piece in pieces]] == [*[piece[1] for piece in pieces], roi[3]]
+    for piece in pieces:
+        assert (piece[0], piece[2]) == (roi[0], roi[2])
+        assert pixels.region(frame, piece[:2], (piece[2] - 1, piece[3] - 1)) == piece
+
+
 @pytest.mark.parametrize("flip", [False, True], ids=["top down", "bottom up"])
 @pytest.mark.parametrize("pixel_format", PixelFormat)
-def test_a_reduced_picture_shows_the_same(pixel_format, flip):
-    frame = reference.random_frame(pixel_format, 64, 48, flip=flip)
-    ys, xs = np.mgrid[:48, :64]
-    slopes = np.dstack([xs * 2 + 60, ys * 3 + 40, 200 - ys - xs]).astype(np.uint8)
-    slopes = slopes[..., :1].repeat(3, 2) if pixel_format is PixelFormat.Y800 else slopes
-    pixels.blend_bgr(frame, pixels.whole(frame), slopes, np.ones((48, 64), np.float32))
-    small, scale = pixels.reduced_bgr(frame, 16)
-    assert (small.shape, scale) == ((12, 16, 3), 0.25)
-    wanted = cv2.resize(slopes, (16, 12), interpolation=cv2.INTER_AREA)
-    assert np.abs(small.astype(int) - wanted).max() <= 3
+def test_frames_of_several_bands_agree_with_the_reference(pixel_format, flip):
+    frame = reference.random_frame(pixel_format, 5, 137, flip=flip)
+    assert np.abs(pixels.to_bgr(frame) - reference.to_bgr(frame)).max() <= 1
+    assert np.array_equal(pixels.to_bgr(frame, (1, 61, 4, 131)), pixels.to_bgr(frame)[61:131, 1:4])
 
 
-def test_a_frame_smaller_than_asked_for_is_not_enlarged():
-    frame = reference.random_frame(PixelFormat.NV12, 7, 5)
-    small, scale = pixels.reduced_bgr(frame, 7)
-    assert scale == 1
-    assert np.array_equal(small, pixels.to_bgr(frame))
-
-
-@given(FORMATS, st.integers(1, 40), st.integers(1, 40), st.integers(1, 20), st.booleans())
-def test_any_frame_can_be_reduced(pixel_format, width, height, longest, flip):
-    small, scale = pixels.reduced_bgr(reference.random_frame(pixel_format, width, height, flip=flip), longest)
-    assert max(small.shape[:2]) <= max(longest, 1)
-    assert 0 < scale <= 1
+def test_a_picture_can_be_written_to_the_callers_own_memory():
+    frame = reference.random_frame(PixelFormat.I420, 8, 6)
+    own = np.zeros((4, 6, 3), np.uint8)
+    assert pixels.to_bgr(frame, (1, 1, 7, 5), own) is own
+    assert np.array_equal(own, pixels.to_bgr(frame, (1, 1, 7, 5)))
+    with pytest.raises(ValueError, match=r"\(6, 8, 3\)"):
+        pixels.to_bgr(frame, out=own)
 
 
 @pytest.mark.parametrize("roi", [(0, 0, 9, 4), (-1, 0, 2, 2), (2, 2, 2, 4), (0, 3, 4, 2)])
