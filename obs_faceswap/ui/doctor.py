@@ -28,7 +28,6 @@ RUNTIME_WHEELS = (
 )  # fmt: skip
 _SCRIPT = "obs_faceswap_filter.py"
 _REINSTALL = "Run installer/install.py again."
-_FETCH = "Run: obs-faceswap models fetch"
 _LIBPYTHON = re.compile(r"libpython(3\.\d+)")
 _AGREEMENT = 0.02  # of values 0..1; half precision stays below, a broken driver does not
 
@@ -145,17 +144,15 @@ def check_devices() -> Findings:
 
 def check_weights() -> Findings:
     """The networks that find a face."""
-    for name in models.DEFAULTS:
+    for what, find in (("Face detector", models.find_detector), ("Face mesh", _find_mesh)):
         try:
-            path = models.find(name)
+            yield Finding(Level.OK, f"{what}: {find()}")
         except FaceSwapError as error:
-            yield Finding(Level.WRONG, f"The network {name} is missing. {error}", _FETCH)
-        else:
-            yield Finding(Level.OK, f"Network {name}: {path}")
-    try:
-        yield Finding(Level.OK, f"Detector in use: {models.find_detector().stem}")
-    except FaceSwapError:
-        return  # said above
+            yield Finding(Level.WRONG, f"{what}: {error}", "Run: obs-faceswap models fetch")
+
+
+def _find_mesh() -> Path:
+    return models.find("facemesh_468")
 
 
 def check_faces() -> Findings:

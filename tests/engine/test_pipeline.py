@@ -1,100 +1,35 @@
 """The story of a frame, with stand-ins for the networks: what is changed, what is shown, what is said."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
+from fake_engine import (
+    NOBODY,
+    OTHER,
+    SEEN,
+    TARGET,
+    FakeFinder,
+    FakeSwapper,
+    frame_of,
+    networks_of,
+    painted,
+    pipeline_of,
+)
 
 from obs_faceswap.engine import pipeline
-from obs_faceswap.engine.align import CANONICAL_FACE
 from obs_faceswap.engine.errors import FaceError, ModelError
 from obs_faceswap.engine.faces import FaceKind
 from obs_faceswap.engine.finder import Found
-from obs_faceswap.engine.formats import LAYOUTS, PixelFormat, plane_sizes
+from obs_faceswap.engine.formats import LAYOUTS, PixelFormat
 from obs_faceswap.engine.loading import Networks, Worn
 from obs_faceswap.engine.pipeline import Pipeline, Stage
 from obs_faceswap.engine.policy import GOOD_FRAMES
 from obs_faceswap.engine.settings import ColorTransfer, Cover, OtherFaces, Settings
-from obs_faceswap.engine.types import Face, Frame, Shown, SwappedFace
+from obs_faceswap.engine.types import Frame, Shown
 
-WIDTH, HEIGHT = 320, 240
-FRAME_NS = 100_000_000
 PLAIN = Settings(color_transfer=ColorTransfer.NONE)
-
-
-def face_at(x: float, y: float, height: float = 90.0, track_id: int = 1) -> Face:
-    """A frontal face with its middle at (x, y)."""
-    shape = CANONICAL_FACE[:, :2] * (1, -1)
-    scale = height / np.ptp(shape[:, 1])
-    points = ((shape - shape.mean(0)) * scale + (x, y)).astype(np.float32)
-    return Face(points, (-CANONICAL_FACE[:, 2] * scale).astype(np.float32), 1.0, track_id)
-
-
-TARGET, OTHER = face_at(90, 120), face_at(240, 110, 60, track_id=2)
-SEEN, NOBODY = Found(TARGET, []), Found(None, [])
-
-
-class FakeFinder:
-    """Gives what it was told, the last of it for ever."""
-
-    def __init__(self, *found: Found | Exception) -> None:
-        self._found = list(found)
-        self.adopted = None
-
-    def find(self, image_bgr, timestamp_ns, settings):
-        found = self._found.pop(0) if len(self._found) > 1 else self._found[0]
-        if isinstance(found, Exception):
-            raise found
-        return found
-
-    def adopt(self, old):
-        self.adopted = old
-
-
-class FakeSwapper:
-    """Paints the crop blue; `swapped` may replace what it gives."""
-
-    def __init__(self) -> None:
-        self.updates: list[Settings] = []
-        self.sides: list[float] = []
-        self.swapped = None
-
-    def update(self, settings):
-        self.updates.append(settings)
-
-    def crop_size(self, face_side_px):
-        self.sides.append(face_side_px)
-        return 128
-
-    def swap(self, aligned):
-        if isinstance(self.swapped, Exception):
-            raise self.swapped
-        return self.swapped or painted(aligned.crop.shape[0])
-
-
-def painted(size: int, mask: float = 1.0) -> SwappedFace:
-    crop = np.full((size, size, 3), (200, 40, 40), np.uint8)
-    return SwappedFace(crop, np.full((size, size), mask, np.float32))
-
-
-def networks_of(finder: FakeFinder) -> SimpleNamespace:
-    return SimpleNamespace(finder=finder, provider="cpu", notice="", device="auto", close=lambda: None)
-
-
-def pipeline_of(*found: Found | Exception, swapper: FakeSwapper | None = None) -> Pipeline:
-    return Pipeline(networks_of(FakeFinder(*found)), Worn(swapper or FakeSwapper(), FaceKind.PHOTO))
-
-
-def frame_of(number: int = 0, pixel_format: PixelFormat = PixelFormat.BGR3, size=(WIDTH, HEIGHT)) -> Frame:
-    """A frame full of detail, another one for each number."""
-    random = np.random.default_rng(number)
-    planes = tuple(
-        random.integers(60, 190, (rows, stride), np.uint8)
-        for stride, rows in plane_sizes(pixel_format, *size)
-    )
-    return Frame(pixel_format, *size, planes, timestamp_ns=number * FRAME_NS)
 
 
 def copies(frame: Frame) -> list[np.ndarray]:
