@@ -59,16 +59,22 @@ def _reduced(
 ) -> list[_Cells]:
     """The means of all cells, row of cells by row of cells."""
     cell_rows = min(cell_rows, rows)
-    step = max(1, stride // sample_bytes // (columns * _SAMPLES_READ))
+    samples = stride // sample_bytes
+    step = max(1, samples // (columns * _SAMPLES_READ))
+    span = samples // step * step * sample_bytes
     reduced = []
     for number in range(cell_rows):
         top, bottom = number * rows // cell_rows, (number + 1) * rows // cell_rows
         lines = range(top, bottom, -(-(bottom - top) // _ROWS_READ))
-        strips = [picture[line * stride : (line + 1) * stride] for line in lines]
-        reduced.append(
-            [_means([bytes(strip[byte :: sample_bytes * step]) for strip in strips], columns)
-             for byte in range(sample_bytes)]
-        )  # fmt: skip
+        # Each line starts a little further on: the samples must not fall in step with a grating.
+        starts = [
+            line * stride + place * step // len(lines) * sample_bytes for place, line in enumerate(lines)
+        ]
+        cuts = [
+            [slice(start + byte, start + span, sample_bytes * step) for start in starts]
+            for byte in range(sample_bytes)
+        ]
+        reduced.append([_means([bytes(picture[cut]) for cut in cut_lines], columns) for cut_lines in cuts])
     return reduced
 
 

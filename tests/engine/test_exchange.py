@@ -1,0 +1,362 @@
+"""The exchange hands frames over without a lock, and never lets one out that is not finished."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from obs_faceswap.engine import exchange as ex
+from obs_faceswap.engine.exchange import Exchange, allocate, geometry_of, key_of
+from obs_faceswap.engine.formats import PixelFormat, plane_sizes
+from obs_faceswap.engine.settings import Cover
+from obs_faceswap.engine.types import Shown
+
+KEY = key_of(PixelFormat.I420, 64, 36)
+MS = 1_000_000
+START = 5_000 * MS
+BUDGET = 250 * MS
+POLICIES = list(Cover)
+
+
+def ready(policy=Cover.FREEZE_BLUR, key=KEY, makes_covers=True):
+    """An exchange with slots, somebody watching."""
+    exchange = Exchange(makes_covers)
+    exchange.words[ex.POLICY] = POLICIES.index(policy)
+    exchange.words[ex.SHOWING] = 1
+    exchange.current(key)
+    exchange.lay_out()
+    return exchange, exchange.current(key)
+
+
+def offer(exchange, slots, now, value=1):
+    """What the graphics thread does with a frame; returns the slot it wrote."""
+    index = exchange.input_slot()
+    for view in slots.plane_views(index):
+        view[:] = bytes([value % 256]) * len(view)
+    exchange.offer(slots, index, now)
+    return index
+
+
+def finish(exchange, slots, kind=ex.KIND_SWAPPED):
+    """What the worker does with the newest frame; returns the slot it wrote."""
+    _, index = exchange.take_input(ex.INPUT_READ_WORKER, 0)
+    target = exchange.result_slot()
+    slots.metas[target] = slots.metas[index]
+    slots.metas[target].kind = kind
+    exchange.release(ex.INPUT_READ_WORKER)
+    exchange.promise(BUDGET)
+    exchange.publish_result(slots, target)
+    return target
+
+
+def cover(exchange, slots, arrival):
+    target = exchange.cover_slot()
+    slots.metas[target].arrival_ns = arrival
+    exchange.publish_cover(slots, target)
+    return target
+
+
+def show(exchange, slots, now):
+    """One frame of the graphics thread: what it decides."""
+    offer(exchange, slots, now)
+    choice = exchange.choose(slots, now)
+    exchange.chosen()
+    return choice
+
+
+# --- memory ---
+
+
+@pytest.mark.parametrize("pixel_format", PixelFormat)
+@pytest.mark.parametrize("size", [(640, 360), (641, 361), (1, 1)])
+def test_slots_hold_packed_planes_and_do_not_overlap(pixel_format, size):
+    slots = allocate(key_of(pixel_format, *size))
+    sizes = plane_sizes(pixel_format, *size)
+    for index in range(len(slots.addresses)):
+        views = slots.plane_views(index)
+        assert [len(view) for view in views] == [stride * rows for stride, rows in sizes]
+        for plane, view in enumerate(views):
+            assert set(view) <= {0}
+            view[:] = bytes([10 * index + plane + 1]) * len(view)
+            assert (
+                np.frombuffer(view, np.uint8).ctypes.data == slots.addresses[index] + slots.planes[plane][0]
+            )
+    for index in range(len(slots.addresses)):
+        for plane, view in enumerate(slots.plane_views(index)):
+            assert set(view) == {10 * index + plane + 1}
+
+
+@pytest.mark.parametrize("pixel_format", PixelFormat)
+def test_a_key_holds_the_geometry(pixel_format):
+    assert geometry_of(key_of(pixel_format, 7680, 4320)) == (pixel_format, 7680, 4320)
+
+
+def test_the_slots_are_made_by_another_thread_on_request():
+    exchange = Exchange()
+    assert exchange.current(KEY) is None
+    assert exchange.lay_out()
+    assert exchange.current(KEY).key == KEY
+
+
+def test_a_new_geometry_forgets_the_old_frames():
+    exchange, slots = ready()
+    show(exchange, slots, START)
+    finish(exchange, slots)
+    cover(exchange, slots, START)
+    other = key_of(PixelFormat.NV12, 128, 72)
+    assert exchange.current(other) is None
+    exchange.lay_out()
+    new = exchange.current(other)
+    assert (new.format, new.width, new.height) == (PixelFormat.NV12, 128, 72)
+    assert show(exchange, new, START + 10 * MS) == ex.HIDE
+
+
+def test_a_result_for_the_old_geometry_is_not_published():
+    exchange, slots = ready()
+    show(exchange, slots, START)
+    exchange.current(key_of(PixelFormat.NV12, 128, 72))
+    exchange.lay_out()
+    exchange.publish_result(slots, ex.FIRST_RESULT)
+    exchange.publish_cover(slots, ex.FIRST_COVER)
+    assert exchange.words[ex.RESULT_NEWEST] == exchange.words[ex.COVER_NEWEST] == 0
+
+
+def test_no_memory_is_said(monkeypatch):
+    def fail(*_):
+        raise MemoryError("no")
+
+    monkeypatch.setattr(ex, "allocate", fail)
+    exchange = Exchange()
+    exchange.current(KEY)
+    assert not exchange.lay_out()
+    assert "memory" in exchange.failure
+    assert exchange.current(KEY) is None
+
+
+# --- hand-over ---
+
+
+def test_the_newest_frame_only_and_each_once():
+    exchange, slots = ready()
+    for number in range(5):
+        offer(exchange, slots, START + number, value=number)
+    taken, index = exchange.take_input(ex.INPUT_READ_WORKER, 0)
+    assert taken is slots
+    assert slots.metas[index].sequence == 5
+    assert slots.plane_views(index)[0][0] == 4
+    assert exchange.take_input(ex.INPUT_READ_COVER, 5) is None
+
+
+def test_a_slot_that_is_read_is_not_written():
+    exchange, slots = ready()
+    offer(exchange, slots, START)
+    _, worker = exchange.take_input(ex.INPUT_READ_WORKER, 0)
+    offer(exchange, slots, START)
+    _, covering = exchange.take_input(ex.INPUT_READ_COVER, 0)
+    written = {offer(exchange, slots, START) for _ in range(20)}
+    assert not written & {worker, covering}
+    exchange.release(ex.INPUT_READ_WORKER)
+    assert worker in {offer(exchange, slots, START) for _ in range(20)}
+
+
+def test_a_result_that_is_shown_is_not_written():
+    exchange, slots = ready()
+    show(exchange, slots, START)
+    finish(exchange, slots)
+    shown = exchange.choose(slots, START)
+    assert shown not in {finish(exchange, slots) for _ in range(5) if offer(exchange, slots, START) >= 0}
+    exchange.chosen()
+    offer(exchange, slots, START)
+    assert shown in {finish(exchange, slots) for _ in range(5) if offer(exchange, slots, START) >= 0}
+
+
+def test_no_frame_is_torn():
+    """A writer and two readers at full speed: whatever is read is one frame from end to end."""
+    exchange, slots = ready(key=key_of(PixelFormat.Y800, 64, 64))
+    torn, seen, stop = [], [0, 0], threading.Event()
+
+    def read(number, hazard):
+        last = 0
+        while not stop.is_set():
+            taken = exchange.take_input(hazard, last)
+            if taken is not None:
+                content = bytes(slots.plane_views(taken[1])[0])
+                last = slots.metas[taken[1]].sequence
+                torn.extend([content] if len(set(content)) > 1 else [])
+                exchange.release(hazard)
+                seen[number] += 1
+
+    hazards = (ex.INPUT_READ_WORKER, ex.INPUT_READ_COVER)
+    readers = [threading.Thread(target=read, args=pair) for pair in enumerate(hazards)]
+    for reader in readers:
+        reader.start()
+    number = 0
+    while min(seen) < 50:
+        number += 1
+        offer(exchange, slots, START, value=number)
+    stop.set()
+    for reader in readers:
+        reader.join()
+    assert not torn
+
+
+# --- what is shown ---
+
+
+def test_kinds_and_policies_are_those_of_the_engine():
+    kinds = (ex.KIND_SWAPPED, ex.KIND_FROZEN, ex.KIND_COVERED, ex.KIND_ORIGINAL)
+    assert [list(Shown)[kind] for kind in kinds] == [
+        Shown.SWAPPED,
+        Shown.FROZEN,
+        Shown.COVERED,
+        Shown.ORIGINAL,
+    ]
+    numbers = (ex._FREEZE_BLUR, ex._BLUR, ex._HIDE, ex._ORIGINAL)
+    assert [POLICIES[number] for number in numbers] == [
+        Cover.FREEZE_BLUR, Cover.BLUR, Cover.HIDE, Cover.ORIGINAL,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("policy", [Cover.FREEZE_BLUR, Cover.BLUR])
+def test_before_the_first_result_the_cover_is_shown_or_nothing(policy):
+    exchange, slots = ready(policy)
+    assert show(exchange, slots, START) == ex.HIDE
+    covered = cover(exchange, slots, START)
+    assert show(exchange, slots, START + 99 * MS) == covered
+    assert show(exchange, slots, START + 101 * MS) == ex.HIDE
+    assert exchange.words[ex.FRAMES_SHOWN + ex.KIND_COVERED] == 3
+
+
+def test_hide_shows_nothing_even_where_there_is_a_cover():
+    exchange, slots = ready(Cover.HIDE)
+    cover(exchange, slots, START)
+    assert show(exchange, slots, START) == ex.HIDE
+
+
+def test_hide_shows_nothing_for_a_covered_result():
+    exchange, slots = ready(Cover.HIDE)
+    show(exchange, slots, START)
+    finish(exchange, slots, ex.KIND_COVERED)
+    assert show(exchange, slots, START) == ex.HIDE
+
+
+def test_the_frame_itself_goes_out_under_show_original_alone():
+    for policy in Cover:
+        exchange, slots = ready(policy)
+        choices = {show(exchange, slots, START + n * 40 * MS) for n in range(50)}
+        assert (ex.RAW in choices) == (policy is Cover.ORIGINAL)
+        assert (exchange.choose_without_slots() == ex.RAW) == (policy is Cover.ORIGINAL)
+        assert bool(exchange.words[ex.FRAMES_SHOWN + ex.KIND_ORIGINAL]) == (policy is Cover.ORIGINAL)
+
+
+def test_results_are_shown_while_they_come():
+    exchange, slots = ready()
+    show(exchange, slots, START)
+    for number in range(1, 20):
+        target = finish(exchange, slots)
+        now = START + number * 33 * MS
+        assert show(exchange, slots, now) == target
+        assert exchange.words[ex.DELAY_NS] == 33 * MS
+    assert exchange.words[ex.FRAMES_SHOWN + ex.KIND_SWAPPED] == 19
+
+
+def test_a_slow_source_is_no_stalled_engine():
+    """One frame every two seconds, each finished at once."""
+    exchange, slots = ready()
+    show(exchange, slots, START)
+    for number in range(1, 5):
+        target = finish(exchange, slots)
+        assert show(exchange, slots, START + number * 2000 * MS) == target
+
+
+def stalled(policy, kind=ex.KIND_SWAPPED):
+    """One result, then frames every 10 ms without another: (what is shown, ms since the result)."""
+    exchange, slots = ready(policy)
+    show(exchange, slots, START)
+    target = finish(exchange, slots, kind)
+    choices = []
+    for ms in range(0, 1500, 10):
+        covered = cover(exchange, slots, START + ms * MS)
+        choices.append((show(exchange, slots, START + ms * MS), ms))
+    return target, covered, choices
+
+
+def test_a_stalled_engine_freezes_for_half_a_second_and_is_covered_then():
+    target, _, choices = stalled(Cover.FREEZE_BLUR)
+    kept = [ms for choice, ms in choices if choice == target]
+    assert max(kept) == pytest.approx((BUDGET + ex.FREEZE_NS) / MS, abs=20)
+    assert kept == list(range(0, max(kept) + 10, 10))
+    assert all(choice >= ex.FIRST_COVER for choice, ms in choices if ms > max(kept))
+
+
+@pytest.mark.parametrize("policy", [Cover.BLUR, Cover.HIDE, Cover.ORIGINAL])
+def test_a_stalled_engine_does_not_freeze_elsewhere(policy):
+    target, _, choices = stalled(policy)
+    kept = [ms for choice, ms in choices if choice == target]
+    assert max(kept) == pytest.approx(BUDGET / MS, abs=20)
+    after = {choice for choice, ms in choices if ms > max(kept)}
+    if policy is Cover.BLUR:
+        assert min(after) >= ex.FIRST_COVER
+    else:
+        assert after == {ex.HIDE if policy is Cover.HIDE else ex.RAW}
+
+
+def test_without_a_promise_a_result_is_only_frozen():
+    exchange, slots = ready()
+    show(exchange, slots, START)
+    target = finish(exchange, slots)
+    exchange.promise(0)
+    assert show(exchange, slots, START + 10 * MS) == target
+    assert exchange.words[ex.FRAMES_SHOWN + ex.KIND_FROZEN] == 1
+    assert show(exchange, slots, START + 520 * MS) == ex.HIDE
+
+
+def test_an_engine_that_comes_back_is_shown_at_once():
+    exchange, slots = ready()
+    show(exchange, slots, START)
+    finish(exchange, slots)
+    assert show(exchange, slots, START + 3000 * MS) >= ex.FIRST_RESULT
+    for ms in range(3100, 5000, 100):
+        show(exchange, slots, START + ms * MS)
+    target = finish(exchange, slots)
+    assert show(exchange, slots, START + 5000 * MS) == target
+    assert exchange.words[ex.STALLED_NS] == 0
+
+
+def test_an_original_of_an_earlier_policy_is_not_shown():
+    exchange, slots = ready(Cover.ORIGINAL)
+    show(exchange, slots, START)
+    target = finish(exchange, slots, ex.KIND_ORIGINAL)
+    assert show(exchange, slots, START + MS) == target
+    exchange.words[ex.POLICY] = POLICIES.index(Cover.FREEZE_BLUR)
+    assert show(exchange, slots, START + 2 * MS) == ex.HIDE
+
+
+def test_while_nobody_watches_no_cover_is_asked_for():
+    exchange, slots = ready()
+    show(exchange, slots, START)
+    assert exchange.cover_is_wanted(START)
+    exchange.words[ex.SHOWING] = 0
+    show(exchange, slots, START + MS)
+    assert not exchange.cover_is_wanted(START + MS)
+
+
+def test_a_cover_is_wanted_for_a_moment_only():
+    exchange, slots = ready()
+    show(exchange, slots, START)
+    assert not exchange.cover_is_wanted(START + 1000 * MS)
+
+
+def test_where_the_gpu_covers_it_is_told_to():
+    exchange, slots = ready(makes_covers=False)
+    assert show(exchange, slots, START) == ex.COVER
+    assert exchange.choose_without_slots() == ex.COVER
+    assert len(slots.addresses) == ex.FIRST_COVER
+
+
+def test_callback_times_are_kept_in_a_ring():
+    exchange = Exchange()
+    for number in range(ex.RING + 5):
+        exchange.note_callback(number)
+    assert list(exchange.ring[:6]) == [ex.RING, ex.RING + 1, ex.RING + 2, ex.RING + 3, ex.RING + 4, 5]
+    assert exchange.words[ex.CALLBACKS] == ex.RING + 5
