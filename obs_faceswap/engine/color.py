@@ -13,7 +13,7 @@ from obs_faceswap.engine.types import ImageBGR, Mask, SwappedFace
 Floats: TypeAlias = npt.NDArray[np.float32]
 Doubles: TypeAlias = npt.NDArray[np.float64]
 
-_SAMPLE_SIDE = 64  # statistics are taken on crops of this side; pixel noise is averaged away before
+_SAMPLE_SIDE = 48  # statistics are taken on crops of this side; pixel noise is averaged away before
 _FEWEST_SAMPLES = 16
 _INSIDE = 0.5  # DeepFaceLive's FaceMerger takes mask values above this as face
 

@@ -307,11 +307,9 @@ def _read(frame: Frame, roi: Roi) -> Samples:
 
 def _repeated(samples: Samples, where: _Component) -> Samples:
     """Samples repeated over their blocks; may be a row or a column longer than the picture."""
-    if where.x_step == where.y_step == 1:
-        return samples
-    rows, columns = samples.shape
-    size_wh = (columns * where.x_step, rows * where.y_step)
-    return cv2.resize(samples, size_wh, interpolation=cv2.INTER_NEAREST)
+    if where.x_step == 2:  # a merge with itself is several times as fast as a resize
+        samples = cv2.merge([samples, samples]).reshape(len(samples), -1)
+    return np.repeat(samples, 2, axis=0) if where.y_step == 2 else samples
 
 
 def blend_bgr(frame: Frame, roi: Roi, bgr: ImageBGR, mask: Mask) -> None:
