@@ -96,7 +96,8 @@ class Worker:
         self.name = name
         self._loader = Loader(load)
         self._engine: Engine | None = None
-        self._asked: tuple[str, ...] = ()  # what the last load was asked for
+        self._asked: Settings | None = None  # those of the last load
+        self._worn: Settings | None = None  # those of the engine that runs
         self._retry_at_s: float | None = None
         self._retries = 0
         self._failures = 0
@@ -183,16 +184,19 @@ class Worker:
 
     def _start_load(self) -> None:
         settings = self._settings
-        wanted = needs(settings)
+        is_new = not _same_needs(settings, self._asked)
         is_due = self._retry_at_s is not None and time.monotonic() >= self._retry_at_s
-        if self._loader.is_busy or not (is_due or wanted != self._asked):
+        if self._loader.is_busy or not (is_new or is_due):
             return
-        if wanted != self._asked:
+        self._asked, self._retry_at_s = settings, None
+        if is_new:
             self._retries = 0
             if self._engine is None:
                 self._set_status(Status(State.LOADING, _loading(settings)))
-        self._asked, self._retry_at_s = wanted, None
-        self._loader.start(settings, self._engine)
+        if self._engine is not None and _same_needs(settings, self._worn):
+            self._tell_worn(self._engine, settings)  # back to what runs, after something that could not load
+        else:
+            self._loader.start(settings, self._engine)
 
     def _take_load(self) -> None:
         outcome = self._loader.take()
@@ -210,9 +214,13 @@ class Worker:
         self._engine = engine
         self._retries = self._failures = 0
         self._usual_ns = 0.0
+        self._worn = self._asked
         self._pace = _Pace()
+        self._tell_worn(engine, self._asked or self._settings)
+
+    def _tell_worn(self, engine: Engine, settings: Settings) -> None:
         device = dict(DEVICES.get()).get(engine.provider, engine.provider)
-        text = f"Wearing “{face_name(self._settings)}” on {device}."
+        text = f"Wearing “{face_name(settings)}” on {device}."
         self._set_status(Status(State.RUNNING, text, engine.notice, engine.provider, engine.has_morph))
 
     def _refuse(self, error: BaseException) -> None:
@@ -362,6 +370,10 @@ class _Pace:
         first = not self._told_ns
         self._told_ns = at_ns
         return first, True
+
+
+def _same_needs(settings: Settings, others: Settings | None) -> bool:
+    return others is not None and needs(settings) == needs(others)
 
 
 def _loading(settings: Settings) -> str:

@@ -1,0 +1,526 @@
+"""The worker loads beside a running engine, takes the newest frame only, and says what is wrong."""
+
+import logging
+import threading
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from obs_faceswap.engine import exchange as ex
+from obs_faceswap.engine import loader, worker
+from obs_faceswap.engine.cover_thread import CoverThread
+from obs_faceswap.engine.errors import FaceError, ModelMissingError
+from obs_faceswap.engine.exchange import Exchange, key_of, now_ns
+from obs_faceswap.engine.formats import PixelFormat
+from obs_faceswap.engine.loader import Choices, Loader, explain, face_name, needs
+from obs_faceswap.engine.settings import Settings
+from obs_faceswap.engine.types import Result, Shown
+from obs_faceswap.engine.worker import State, Worker
+
+KEY = key_of(PixelFormat.I420, 64, 36)
+ANNA, BERT = Settings(face="Anna"), Settings(face="Bert")
+
+
+class FakeEngine:
+    """Adds its number to every sample and notes what was asked of it."""
+
+    def __init__(self, number=1):
+        self.number = number
+        self.provider, self.notice, self.has_morph = "cpu", "", False
+        self.frames, self.settings, self.adopted, self.closed = [], [], [], False
+        self.errors = []
+        self.result = Result(Shown.SWAPPED, [], {"swap": 1.0}, "")
+
+    def process(self, frame, settings):
+        self.frames.append(frame)
+        self.settings.append(settings)
+        if self.errors:
+            raise self.errors.pop(0)
+        for plane in frame.planes:
+            plane += self.number
+        return self.result
+
+    def adopt(self, old):
+        self.adopted.append(old)
+
+    def close(self):
+        self.closed = True
+
+
+class Loads:
+    """Gives what it was told, one after the other, the last of it for ever; waits where told to."""
+
+    def __init__(self, *outcomes):
+        self.outcomes = list(outcomes)
+        self.asked = []
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def __call__(self, settings, running):
+        self.asked.append((settings.face, running))
+        self.gate.wait(30)
+        outcome = self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+
+def offered(exchange, value=10, key=KEY):
+    """A frame full of one value, offered as the graphics thread does."""
+    exchange.words[ex.SHOWING] = 1
+    exchange.current(key)
+    exchange.lay_out()
+    slots = exchange.current(key)
+    index = exchange.input_slot()
+    for view in slots.plane_views(index):
+        view[:] = bytes([value]) * len(view)
+    exchange.offer(slots, index, now_ns())
+    return slots
+
+
+def loaded(*outcomes, settings=ANNA, **more):
+    """A worker without its thread, its first load done."""
+    loads = Loads(*outcomes)
+    made = Worker(Exchange(), settings, load=loads, **more)
+    settle(made)
+    return made, loads
+
+
+def settle(made):
+    """Steps until no load is under way."""
+    made.step()
+    while made._loader.is_busy:
+        made._loader._thread.join()
+        made.step()
+
+
+def result_of(exchange):
+    """The newest result's samples, as one set."""
+    slots = exchange.slots
+    return set(b"".join(slots.plane_views(exchange.words[ex.RESULT_NEWEST] - 1)))
+
+
+# --- frames ---
+
+
+def test_a_frame_becomes_a_result_and_the_input_stays():
+    engine = FakeEngine()
+    made, _ = loaded(engine)
+    slots = offered(made._exchange)
+    assert made.step()
+    assert result_of(made._exchange) == {11}
+    assert set(slots.plane_views(made._exchange.words[ex.INPUT_NEWEST] - 1)[0]) == {10}
+    assert engine.settings == [ANNA]
+    assert not made.step()
+
+
+def test_the_newest_frame_only():
+    engine = FakeEngine()
+    made, _ = loaded(engine)
+    for value in (10, 20, 30):
+        offered(made._exchange, value)
+    while made.step():
+        pass
+    assert len(engine.frames) == 1
+    assert result_of(made._exchange) == {31}
+
+
+def test_a_result_carries_its_kind_and_its_frame_number():
+    engine = FakeEngine()
+    made, _ = loaded(engine)
+    for number, shown in enumerate(Shown, 1):
+        engine.result = Result(shown)
+        slots = offered(made._exchange)
+        made.step()
+        meta = slots.metas[made._exchange.words[ex.RESULT_NEWEST] - 1]
+        assert (meta.kind, meta.sequence) == (list(Shown).index(shown), number)
+        assert made._exchange.words[ex.DONE] == number
+
+
+def test_a_frame_says_what_its_source_said():
+    engine = FakeEngine()
+    made, _ = loaded(engine)
+    slots = offered(made._exchange)
+    meta = slots.metas[made._exchange.words[ex.INPUT_NEWEST] - 1]
+    meta.timestamp_ns = 77
+    meta.color.matrix[:12] = range(12)
+    meta.color.range_min[:] = (0.1, 0.2, 0.3)
+    meta.color.range_max[:] = (0.7, 0.8, 0.9)
+    meta.color.flip = True
+    made.step()
+    frame = engine.frames[0]
+    assert (frame.format, frame.width, frame.height) == (PixelFormat.I420, 64, 36)
+    assert [plane.shape for plane in frame.planes] == [(36, 64), (18, 32), (18, 32)]
+    assert (frame.timestamp_ns, frame.flip) == (77, True)
+    assert frame.color.matrix == tuple(range(12))
+    np.testing.assert_allclose(frame.color.range_min, (0.1, 0.2, 0.3), atol=1e-6)
+    np.testing.assert_allclose(frame.color.range_max, (0.7, 0.8, 0.9), atol=1e-6)
+
+
+def test_rgb_and_silent_sources_have_no_color_space():
+    engine = FakeEngine()
+    made, _ = loaded(engine)
+    offered(made._exchange)
+    made.step()
+    slots = offered(made._exchange, key=key_of(PixelFormat.BGRA, 64, 36))
+    slots.metas[made._exchange.words[ex.INPUT_NEWEST] - 1].color.matrix[:12] = range(12)
+    made.step()
+    assert [frame.color for frame in engine.frames] == [None, None]
+
+
+def test_it_sleeps_and_promises_nothing_while_nobody_watches():
+    engine = FakeEngine()
+    made, _ = loaded(engine)
+    offered(made._exchange)
+    made.set_showing(False)
+    assert not made.step()
+    assert not engine.frames
+    assert made._exchange.words[ex.BUDGET_NS] == 0
+    made.set_showing(True)
+    assert made.step()
+    assert made._exchange.words[ex.BUDGET_NS] > 0
+
+
+def test_the_promise_follows_what_a_frame_usually_takes():
+    made, _ = loaded(FakeEngine())
+    made._usual_ns = 400e6
+    assert made._budget_ns() == 1_600_000_000
+    made._usual_ns = 1e6
+    assert made._budget_ns() == worker._SHORTEST_BUDGET_NS
+    made._usual_ns = 9e9
+    assert made._budget_ns() == worker._LONGEST_BUDGET_NS
+
+
+# --- loading ---
+
+
+def test_another_face_is_loaded_while_the_old_one_goes_on():
+    first, second = FakeEngine(1), FakeEngine(2)
+    made, loads = loaded(first, second)
+    loads.gate.clear()
+    made.set_settings(BERT)
+    offered(made._exchange)
+    assert made.step()
+    assert result_of(made._exchange) == {11}
+    assert "Anna" in made.status().text
+    loads.gate.set()
+    settle(made)
+    offered(made._exchange)
+    made.step()
+    assert result_of(made._exchange) == {12}
+    assert loads.asked == [("Anna", None), ("Bert", first)]
+    assert second.adopted == [first]
+    assert first.closed
+    assert not second.closed
+    assert "Bert" in made.status().text
+
+
+def test_other_settings_act_on_the_next_frame_without_a_load():
+    engine = FakeEngine()
+    made, loads = loaded(engine)
+    made.set_settings(Settings(face="Anna", opacity=0.5))
+    offered(made._exchange)
+    made.step()
+    assert engine.settings[0].opacity == 0.5
+    assert len(loads.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "asks"),
+    [
+        ({"face": "Bert"}, True),
+        ({"device": "cpu"}, True),
+        ({"face_file": "other.png"}, False),  # while a face of the list is worn
+        ({"smoothing": 10.0}, False),
+    ],
+)
+def test_what_a_load_depends_on(change, asks):
+    assert (needs(Settings(**{"face": "Anna"} | change)) != needs(ANNA)) == asks
+
+
+def test_a_file_counts_where_no_face_is_chosen():
+    assert needs(Settings(face_file="a.png")) != needs(Settings(face_file="b.png"))
+    assert face_name(Settings(face_file="/home/me/Carl.dfm")) == "Carl"
+
+
+def test_a_bad_face_at_first_is_said_and_nothing_is_promised():
+    made, _ = loaded(FaceError("There is no face “Anna”."))
+    offered(made._exchange)
+    assert not made.step()
+    assert made.status().state is State.FAILED
+    assert made.status().line() == "There is no face “Anna”."
+    assert made._exchange.words[ex.BUDGET_NS] == 0
+
+
+def test_a_bad_second_face_is_said_and_the_first_goes_on():
+    made, _ = loaded(FakeEngine(), FaceError("There is no face “Bert”."))
+    made.set_settings(BERT)
+    settle(made)
+    offered(made._exchange)
+    assert made.step()
+    assert made.status().state is State.RUNNING
+    assert made.status().problem == "There is no face “Bert”."
+    assert "Anna" in made.status().line()
+    assert "There is no face “Bert”." in made.status().line()
+
+
+def test_going_back_to_the_face_that_runs_takes_the_problem_away():
+    made, loads = loaded(FakeEngine(), FaceError("There is no face “Bert”."))
+    made.set_settings(BERT)
+    settle(made)
+    made.set_settings(ANNA)
+    settle(made)
+    assert made.status().problem == ""
+    assert made.status().state is State.RUNNING
+    assert len(loads.asked) == 2
+
+
+def test_a_failed_load_is_tried_again_later(monkeypatch):
+    engine = FakeEngine()
+    made, loads = loaded(ModelMissingError("The file is missing."), engine)
+    settle(made)
+    assert len(loads.asked) == 1
+    monkeypatch.setattr(made, "_retry_at_s", time.monotonic() - 1)
+    settle(made)
+    assert made.status().state is State.RUNNING
+
+
+def test_a_missing_package_is_named_and_not_tried_again():
+    made, _ = loaded(ModuleNotFoundError("No module named 'numpy'", name="numpy"))
+    assert "numpy is missing" in made.status().line()
+    assert "install" in made.status().line()
+    assert made._retry_at_s is None
+
+
+def test_the_loader_is_told_which_engine_runs_and_drops_what_nobody_takes():
+    engine = FakeEngine()
+    made = Loader(Loads(engine))
+    made.start(ANNA, None)
+    made.close()
+    assert engine.closed
+    assert not made.is_busy
+
+
+# --- errors ---
+
+
+def test_one_bad_frame_costs_one_frame():
+    engine = FakeEngine()
+    engine.errors = [RuntimeError("odd")]
+    made, _ = loaded(engine)
+    offered(made._exchange)
+    with pytest.raises(RuntimeError) as caught:
+        made.step()
+    made._fail(caught.value)
+    assert made._exchange.words[ex.RESULT_NEWEST] == 0
+    offered(made._exchange)
+    assert made.step()
+    assert made.status().state is State.RUNNING
+
+
+def test_many_bad_frames_load_the_engine_anew(caplog):
+    broken, good = FakeEngine(), FakeEngine()
+    broken.errors = [RuntimeError("the card is gone")] * 50
+    with caplog.at_level(logging.WARNING):
+        made, loads = loaded(broken, good)
+        made.start()
+        offer_until(made, lambda: made.status().state is State.FAILED)
+        assert "the card is gone" in made.status().line()
+        assert made._exchange.words[ex.BUDGET_NS] == 0
+        assert broken.closed
+        made._retry_at_s = time.monotonic()
+        offer_until(made, lambda: good.frames)
+    made.close()
+    assert len(loads.asked) == 2
+    assert len(caplog.records) < 10
+
+
+def offer_until(made, condition, timeout_s=30.0):
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end
+        offered(made._exchange)
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (FaceError("No face."), "No face."),
+        (ModuleNotFoundError(name="cv2"), "cv2 is missing"),
+        (ImportError("bad DLL", name="onnxruntime.capi"), "onnxruntime (bad DLL) cannot be used"),
+        (ZeroDivisionError("by zero"), "ZeroDivisionError: by zero"),
+    ],
+)
+def test_errors_in_plain_words(error, words):
+    assert words in explain(error)
+
+
+# --- the thread ---
+
+
+def test_it_runs_by_itself_and_ends_clean():
+    engine, news = FakeEngine(), []
+    made = Worker(Exchange(), ANNA, on_change=lambda: news.append(made.status().state), load=Loads(engine))
+    made.start()
+    offer_until(made, lambda: len(engine.frames) > 3)
+    made.close()
+    made.close()
+    assert engine.closed
+    assert not made._thread.is_alive()
+    assert made._exchange.words[ex.BUDGET_NS] == 0
+    assert news == [State.LOADING, State.RUNNING, State.STOPPED]
+
+
+def test_it_ends_while_a_load_runs_and_frees_what_that_made():
+    engine = FakeEngine()
+    loads = Loads(engine)
+    loads.gate.clear()
+    made = Worker(Exchange(), ANNA, load=loads)
+    made.start()
+    while not loads.asked:
+        time.sleep(0.001)
+    closing = threading.Thread(target=made.close)
+    closing.start()
+    loads.gate.set()
+    closing.join()
+    assert engine.closed
+
+
+def test_a_report_that_cannot_be_written_stops_nothing(caplog):
+    def fail():
+        raise OSError("disk full")
+
+    made, _ = loaded(FakeEngine(), every_second=fail)
+    made._each_second()
+    made._each_second()
+    assert "disk full" in caplog.text
+
+
+# --- telling ---
+
+
+def test_status_gets_figures_after_some_seconds(monkeypatch):
+    clock = SimpleNamespace(ns=1_000_000_000)
+    monkeypatch.setattr(worker, "now_ns", lambda: clock.ns)
+    engine, news = FakeEngine(), []
+    made, _ = loaded(engine, on_change=lambda: news.append(1))
+    engine.result = Result(Shown.COVERED, notice="No face is seen.")
+    for _ in range(101):
+        offered(made._exchange)
+        made.step()
+        clock.ns += 50_000_000
+        if clock.ns == 2_000_000_000:
+            assert "a second" not in made.status().line()
+    made._exchange.words[ex.DELAY_NS] = 61_400_000
+    assert made.status().line().endswith("20 frames a second, 61 ms behind. No face is seen.")
+    told = len(news)
+    made._each_second()
+    made._each_second()
+    assert len(news) == told + 1
+
+
+def test_one_log_line_a_minute(monkeypatch, caplog):
+    clock = SimpleNamespace(ns=1_000_000_000)
+    monkeypatch.setattr(worker, "now_ns", lambda: clock.ns)
+    made, _ = loaded(FakeEngine(), name="Cam")
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        for _ in range(190):
+            clock.ns += 1_000_000_000
+            made._each_second()
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 4
+    assert all(line.startswith("Cam: Wearing “Anna” on ") for line in lines)
+
+
+def test_a_device_that_was_not_asked_for_is_said():
+    engine = FakeEngine()
+    engine.provider, engine.notice, engine.has_morph = "cpu", "CUDA does not work here.", True
+    made, _ = loaded(engine)
+    assert made.status().problem == "CUDA does not work here."
+    assert made.status().has_morph
+
+
+def test_the_report_counts_what_was_shown():
+    made, _ = loaded(FakeEngine())
+    slots = offered(made._exchange)
+    made.step()
+    exchange = made._exchange
+    for _ in range(3):
+        exchange.words[ex.FRAMES_IN] += 1
+        exchange.choose(slots, now_ns())
+        exchange.note_callback(2_000_000)
+    report = made.report("30.2.0")
+    assert report["frames_in"] == report["frames_swapped"] == 3
+    assert report["frames_frozen"] == report["frames_covered"] == report["frames_raw"] == 0
+    assert report["callback_ms"] == {"p50": 2.0, "p99": 2.0}
+    assert report["stages_ms"] == {"swap": 1.0}
+    assert (report["obs_version"], report["provider"]) == ("30.2.0", "cpu")
+
+
+def test_devices_are_automatic_until_they_are_known():
+    choices = Choices()
+    assert choices.get() == (("auto", "Automatic"),)
+    choices.set([("auto", "Automatic"), ("cpu", "CPU")])
+    assert choices.get()[1] == ("cpu", "CPU")
+
+
+def test_the_real_loader_learns_the_devices_and_needs_a_face(home, monkeypatch):
+    monkeypatch.setattr(loader, "DEVICES", Choices())
+    with pytest.raises(FaceError, match="No face is chosen"):
+        loader.load_engine(Settings(), None)
+    assert "cpu" in dict(loader.DEVICES.get())
+
+
+# --- the cover thread ---
+
+
+def test_the_cover_thread_covers_only_when_asked():
+    exchange = Exchange()
+    thread = CoverThread(exchange)
+    slots = offered(exchange, 50)
+    assert not thread.step()
+    exchange.choose(slots, now_ns())
+    assert thread.step()
+    assert not thread.step()
+    exchange.chosen()
+    choice = exchange.choose(slots, now_ns())
+    assert choice >= ex.FIRST_COVER
+    assert set(slots.plane_views(choice)[0]) == {50}
+
+
+def test_the_cover_thread_leaves_drawn_sources_to_the_gpu():
+    exchange = Exchange(makes_covers=False)
+    slots = offered(exchange)
+    exchange.choose(slots, now_ns())
+    assert not CoverThread(exchange).step()
+
+
+def test_the_cover_thread_ends():
+    thread = CoverThread(Exchange())
+    thread.start()
+    thread.close()
+    thread.close()
+    assert not thread._thread.is_alive()
+
+
+def test_a_failing_cover_thread_goes_on(monkeypatch, caplog):
+    exchange = Exchange()
+    thread = CoverThread(exchange)
+    calls = []
+
+    def fail():
+        calls.append(1)
+        if len(calls) > 1:
+            thread._stop.set()
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr("obs_faceswap.engine.cover_thread._AFTER_ERROR_S", 0.0)
+    monkeypatch.setattr(thread, "step", fail)
+    thread.start()
+    thread._thread.join()
+    assert len(calls) == 2
+    assert "broken" in caplog.text
