@@ -26,7 +26,10 @@ def _neck_ring(model: HeadModel, neutral: Points) -> npt.NDArray[np.float64]:
     where = np.arctan2(generic[near][:, 0], generic[near][:, 2] - _NECK_Z)
     angles = np.linspace(0, 2 * np.pi, _ANGLES, endpoint=False)
     closeness = np.exp(-((np.angle(np.exp(1j * (where[None] - angles[:, None]))) / 0.12) ** 2))
-    return (closeness @ ring) / closeness.sum(1, keepdims=True)
+    rough = (closeness @ ring) / closeness.sum(1, keepdims=True)
+    waves = np.fft.rfft(rough, axis=0)
+    waves[7:] = 0.0  # a knitted edge has no corners
+    return np.fft.irfft(waves, _ANGLES, axis=0)
 
 
 # Below the collar: drop (cm), half width, half depth of the body.

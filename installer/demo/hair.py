@@ -63,6 +63,7 @@ def scalp(model: HeadModel, person: Person, points: Points, count: int, seed: in
     generic = roots.on(model, model.neutral)
     margin = above_hairline(generic)
     visible = (generic[:, 1] > -8.0) & (np.linalg.norm(generic - _SKULL_CENTER, axis=1) > 6.5)
+    margin = margin + rng.normal(0, 0.22, len(margin))
     dense = rng.uniform(size=len(margin)) < np.clip(margin / 0.9 + 0.12, 0.0, 1.0)
     keep = (margin > 0) & visible & dense
     roots, margin = roots.keep(keep), margin[keep]

@@ -116,7 +116,7 @@ def _hair(name: str, melanin: float, redness: float) -> bpy.types.Material:
     shader.model = "CHIANG"
     shader.parametrization = "MELANIN"
     for key, value in {"Melanin": melanin, "Melanin Redness": redness, "Roughness": 0.35, "Radial Roughness": 0.5,
-                       "Random Color": 0.25, "Random Roughness": 0.2}.items():
+                       "Random Color": 0.5, "Random Roughness": 0.2}.items():
         shader.inputs[key].default_value = value
     tree.links.new(shader.outputs[0], output.inputs[0])
     return material

@@ -122,6 +122,6 @@ def pose(time: float, seconds: float) -> Pose:
 
 def portrait(yaw: float, pitch: float, smile: float) -> Pose:
     """A still face that looks into the camera with a closed mouth."""
-    weights = {"mouthSmile_L": smile, "mouthSmile_R": smile * 0.95, "eyeSquint_L": 0.1, "eyeSquint_R": 0.1}
+    weights = {"mouthSmile_L": smile, "mouthSmile_R": smile * 0.95, "eyeSquint_L": 0.3, "eyeSquint_R": 0.3}
     gaze = (-yaw, pitch)
-    return Pose(yaw, pitch, 0.0, (0.0, 0.0), gaze, weights | _lids(gaze, 0.0))
+    return Pose(yaw, pitch, 0.0, (0.0, 0.0), gaze, weights | _lids(gaze, 0.10))

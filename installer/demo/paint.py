@@ -206,7 +206,7 @@ def _marks(color: Image, places: Image, person: Person, seed: int) -> Image:
     where = blob(places, (3.4, 1.2, 9.6), (3.2, 1.7, 4.0)) + blob(places, (0.0, 1.8, 11.8), (1.5, 1.8, 2.0))
     scale = size / 2048
     freckle = spots(size, 2600, (1.6 * scale, 4.2 * scale), seed + 4) * np.clip(where, 0, 1)
-    color = _tint(color, (0.72, 0.58, 0.50), person.freckles * freckle)
+    color = _tint(color, (0.72, 0.58, 0.50), 1.3 * person.freckles * freckle)
     mole = spots(size, 16, (2.5 * scale, 4.5 * scale), seed + 5)
     return _tint(color, (0.45, 0.34, 0.30), 0.55 * cv2.GaussianBlur(mole, (0, 0), scale))
 
@@ -303,7 +303,7 @@ def above_hairline(places: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     y, z = places[..., 1], places[..., 2]
     x = np.abs(places[..., 0])
     line = np.interp(z, _HAIRLINE_Z, _HAIRLINE_Y) + 0.9 * np.exp(-(((x - 4.6) / 1.5) ** 2)) * (z > 5)
-    line = line + 0.12 * np.sin(x * 5.3 + y * 3.1) + 0.10 * np.sin(places[..., 0] * 11.7 + y * 7.0)
+    line = line + 0.06 * np.sin(x * 3.3 + y * 2.1)
     ear = (np.abs(places[..., 0]) > 7.75) & (y < 5.3)
     return np.where(ear, -1.0, y - line)
 

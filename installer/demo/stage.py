@@ -97,7 +97,7 @@ def actor(model: HeadModel, person: Person, folder: Path, fine: bool) -> Actor:
     skins = materials.for_person(model, person, folder, 2048 if fine else 1024)
     skin, vertices = _skin(model, neutral, skins)
     hair = add_strands("hair", scalp(model, person, neutral, 26000 if fine else 16000, person.seed),
-                       0.006 if fine else 0.009, skins["hair"])
+                       0.008 if fine else 0.010, skins["hair"])
     brow_hairs = brows(model, person, person.seed + 1)
     brow_object = add_strands("brows", brow_hairs.on(model, neutral), 0.008, skins["brows"])
     body_points, body_faces, body_uv = sweater(model, neutral)
@@ -208,7 +208,7 @@ def camera(distance: float, height: float, target_y: float, frame_cm: float, foc
     data.lens = 24.0 * distance / frame_cm
     data.dof.use_dof = fstop > 0
     data.dof.focus_distance = focus
-    data.dof.aperture_fstop = max(fstop, 0.1)
+    data.dof.aperture_fstop = fstop if fstop > 0 else 1.0
     thing = add("camera", data)
     thing.location = (0.0, -distance, height)
     thing.rotation_euler = (np.pi / 2 + np.arctan2(target_y - height, distance), 0.0, 0.0)
