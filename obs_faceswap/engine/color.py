@@ -21,7 +21,7 @@ _SMOOTHING_S = 0.3  # follows a screen's light on the face, but no flicker of si
 _LONGEST_GAP_S = 1.0  # later than this the scene may be another
 _CUT = 20.0  # Lab units between two frames' mean colors that only a cut or a switched light makes
 
-_MOST_GAIN = 3.0  # a nearly flat face must not have its noise blown up
+_MOST_GAIN = 2.0  # hair or a hand in the mask widens the spread, and a flat face is mostly noise
 
 # Ridge of the fit, as a variance in squared 8-bit levels: a face of one color keeps its small differences.
 _RIDGE = 4.0

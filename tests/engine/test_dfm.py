@@ -190,3 +190,11 @@ def test_a_frame_whose_output_is_no_number_raises_and_the_next_one_works():
     with pytest.raises(ModelError, match="no numbers"):
         loaded.swap(aligned(bad))
     assert loaded.swap(aligned(np.full((SIZE, SIZE, 3), 200, np.uint8))).crop.min() == 255
+
+
+def test_a_frame_that_the_masks_leave_bare_raises():
+    almost_nothing = np.zeros((SIZE, SIZE), np.float32)
+    almost_nothing[:4, :4] = 1
+    loaded = swapper(tiny_networks.dfm(SIZE, celeb_mask=almost_nothing))
+    with pytest.raises(ModelError, match="sees no face"):
+        loaded.swap(aligned(picture()))

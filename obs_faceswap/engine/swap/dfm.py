@@ -20,6 +20,8 @@ _DEFAULT_MORPH = 0.75
 
 _BLACK = 2 / 255  # a network that fails in half precision gives this or less everywhere
 
+_LEAST_MASK = 0.05  # of the crop; a whole face fills about 0.4, and less than this would show the live one
+
 _ADVICE = "Choose another .dfm file."
 
 
@@ -67,12 +69,15 @@ class DfmSwapper:
         """The new face and the product of both masks, of the crop's size.
 
         Raises:
-            ModelError: an output of this frame is black or no number. Nothing is returned then, so the frame
-                counts as one without a swap and the no-face policy covers it.
+            ModelError: an output of this frame is black or no number, or the masks leave next to nothing.
+                Nothing is returned then, so the frame counts as one without a swap and the no-face policy
+                covers it.
         """
         size = aligned.crop.shape[0]
         face_mask, face, celeb_mask = self._run(_resized(aligned.crop, self._resolution))
         mask = np.clip(face_mask, 0, 1) * np.clip(celeb_mask, 0, 1)
+        if float(mask.mean()) < _LEAST_MASK:
+            raise ModelError("The model sees no face in this frame. Turn to the camera, or use more light.")
         return SwappedFace(_resized(_as_bytes(face), size), _resized(mask, size))
 
     def _try(self) -> None:
