@@ -184,13 +184,13 @@ def _import_folders(made: Path) -> list[Path]:
 
 
 def _demo_face() -> Path:
-    face = materials.packaged("demo/face.png")
+    face = materials.packaged("demo/face.jpg")
     return folders.faces_dir() / f"{DEMO_FACE}{face.suffix}"
 
 
 def _place_demo_face() -> None:
     _demo_face().parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(materials.packaged("demo/face.png"), _demo_face())
+    shutil.copyfile(materials.packaged("demo/face.jpg"), _demo_face())
 
 
 def _place_launcher(made: Path) -> Path:

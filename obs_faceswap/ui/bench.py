@@ -46,9 +46,9 @@ def measure(
     Raises:
         FaceSwapError: the face, the picture or a network cannot be used, or no face is found in the picture.
     """
-    image = read_picture(picture or materials.packaged("demo/face.png"))
+    image = read_picture(picture or materials.packaged("demo/face.jpg"))
     if not settings.face:
-        settings = replace(settings, face=str(materials.packaged("demo/face.png")))
+        settings = replace(settings, face=str(materials.packaged("demo/face.jpg")))
     engine = pipeline.load(settings, models_from)
     count = _QUICK_FRAMES if quick else _FRAMES
     try:

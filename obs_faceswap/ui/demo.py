@@ -49,9 +49,7 @@ def show(out: Path, seconds: float = 10.0, headless: bool = False, say: Say = la
         FaceSwapError: OBS is missing or failed, no frame was swapped, or the results cannot be written.
     """
     if not sys.platform.startswith("linux"):
-        say(
-            "OBS takes a separate configuration on Linux only, so your own is left alone and the clip is swapped."
-        )
+        say("Only on Linux can OBS run beside your own, so the clip is swapped without it.")
         _swap_only(out, say)
     elif headless or not os.environ.get("DISPLAY"):
         _record(out, seconds, say)
@@ -60,7 +58,7 @@ def show(out: Path, seconds: float = 10.0, headless: bool = False, say: Say = la
 
 
 def _face() -> Path:
-    return materials.packaged("demo/face.png")
+    return materials.packaged("demo/face.jpg")
 
 
 def _check(seconds: float) -> None:

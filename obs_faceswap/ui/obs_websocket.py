@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import uuid
+from contextlib import ExitStack
 from typing import Any
 
 from websockets.exceptions import WebSocketException
@@ -55,17 +56,17 @@ class ObsWebSocket:
 
     def __init__(self, port: int, password: str, timeout_s: float = 30.0) -> None:
         self._timeout_s = timeout_s
+        self._closing = ExitStack()
         try:
             # No size limit: a screenshot is one message. No proxy: the address is this machine's own.
-            self._socket: ClientConnection = connect(
-                f"ws://127.0.0.1:{port}", max_size=None, open_timeout=timeout_s, proxy=None
-            )
+            opening = connect(f"ws://127.0.0.1:{port}", max_size=None, open_timeout=timeout_s, proxy=None)
+            self._socket: ClientConnection = self._closing.enter_context(opening)
         except (OSError, WebSocketException) as error:
             raise ObsError(f"No OBS answers on port {port}: {error}. Is it still starting?") from error
         try:
             self._identify(password)
         except ObsError:
-            self._socket.close()
+            self.close()
             raise
 
     def _identify(self, password: str) -> None:
@@ -113,4 +114,4 @@ class ObsWebSocket:
 
     def close(self) -> None:
         """Ends the connection; may be called twice."""
-        self._socket.close()
+        self._closing.close()

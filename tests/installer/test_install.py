@@ -23,10 +23,10 @@ FILES = [*sorted((CHECKOUT / "installer").glob("*.py")), CHECKOUT / "obs_faceswa
 @pytest.fixture
 def machine(user, monkeypatch):
     """A machine with OBS, where making environments only makes folders; returns the user's home."""
-    face = user.parent / "face.png"
+    face = user.parent / "face.jpg"
     face.write_bytes(b"a face")
     template = materials.packaged(f"{materials.SCRIPT_NAME}.in")
-    places = {"demo/face.png": face, f"{materials.SCRIPT_NAME}.in": template}
+    places = {"demo/face.jpg": face, f"{materials.SCRIPT_NAME}.in": template}
     monkeypatch.setattr(materials, "packaged", places.__getitem__)
     monkeypatch.setattr(install, "LAUNCHER", user / ".local/bin/obs-faceswap")
     monkeypatch.setattr(host, "find_program", lambda: Path("/usr/bin/obs"))
