@@ -69,7 +69,8 @@ def test_merging_agrees_with_the_whole_frame_in_float(place, tuned):
         chosen.face_scale, chosen.offset_x, chosen.offset_y, chosen.opacity,
     )  # fmt: skip
     assert merge(frame, SwappedFace(noise_crop(), disc()), place, disc(), chosen)
-    assert np.abs(pixels.to_bgr(frame) - wanted).max() <= 1.1  # two roundings
+    # Two roundings with OpenCV 5; OpenCV 4 interpolates at every 32nd of a pixel.
+    assert np.abs(pixels.to_bgr(frame) - wanted).max() <= 2
 
 
 @pytest.mark.parametrize("pixel_format", PixelFormat)
