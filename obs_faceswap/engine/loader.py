@@ -1,5 +1,6 @@
 """Loads an engine beside a running one, and says in plain words what went wrong. Standard library only."""
 
+import importlib
 import logging
 import threading
 from collections.abc import Callable
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from obs_faceswap.engine.types import Frame, Result
 
 logger = logging.getLogger(__name__)
+
+_PACKAGES = ("numpy", "cv2", "onnxruntime")  # what the engine imports
 
 
 class Engine(Protocol):
@@ -56,10 +59,23 @@ def load_engine(settings: Settings, running: Engine | None) -> Engine:
         ImportError: a package is missing or broken.
         FaceSwapError: the face, a network or the device cannot be used.
     """
+    _import_packages()
     from obs_faceswap.engine import pipeline, providers
 
     DEVICES.set([(device.id, device.label) for device in providers.devices()])
     return pipeline.load(settings, running=running)
+
+
+def _import_packages() -> None:
+    """Names all packages that are missing at once; any other trouble with one is raised as it is."""
+    missing = []
+    for package in _PACKAGES:
+        try:
+            importlib.import_module(package)
+        except ModuleNotFoundError as error:
+            missing.append(error.name or package)
+    if missing:
+        raise ModuleNotFoundError(name=", ".join(missing))
 
 
 def needs(settings: Settings) -> tuple[str, ...]:
@@ -84,9 +100,12 @@ def explain(error: BaseException) -> str:
 
 
 def _explain_import(error: ImportError) -> str:
-    package = (error.name or "a package").partition(".")[0]
-    what = "is missing in" if isinstance(error, ModuleNotFoundError) else f"({error}) cannot be used by"
-    return f"{package} {what} the Python that OBS uses. Run installer/install.py again, then restart OBS."
+    if isinstance(error, ModuleNotFoundError):
+        what = f"Missing in the Python that OBS uses: {error.name}."
+    else:
+        package = (error.name or "A package").partition(".")[0]
+        what = f"{package} cannot be used by the Python in OBS ({error})."
+    return f"{what} Run installer/install.py again, then restart OBS."
 
 
 class Choices:

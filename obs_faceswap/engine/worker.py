@@ -226,7 +226,8 @@ class Worker:
     def _refuse(self, error: BaseException) -> None:
         """Says why a load failed; an engine that runs goes on."""
         problem = explain(error)
-        logger.warning("%s%s", self._prefix(), problem)
+        if problem not in (self._status.text, self._status.problem):
+            logger.warning("%s%s", self._prefix(), problem)
         # What was not there when Python first looked is found only by a new process.
         if not isinstance(error, ImportError):
             self._retry_later()
@@ -246,6 +247,7 @@ class Worker:
         self._drop_engine()
         self._failures = 0
         self._retry_later()
+        logger.error("%s%s", self._prefix(), explain(error))
         self._set_status(Status(State.FAILED, explain(error)))
 
     def _retry_later(self) -> None:
@@ -310,7 +312,8 @@ class Worker:
     def _set_status(self, status: Status) -> None:
         if status != self._status:
             self._status = status
-            logger.info("%s%s", self._prefix(), status.line())
+            if status.state is not State.FAILED:  # that was logged where it failed
+                logger.info("%s%s", self._prefix(), status.line())
             self._on_change()
 
     def _figures(self) -> str:

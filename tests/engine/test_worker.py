@@ -1,6 +1,7 @@
 """The worker loads beside a running engine, takes the newest frame only, and says what is wrong."""
 
 import logging
+import sys
 import threading
 import time
 from types import SimpleNamespace
@@ -289,7 +290,7 @@ def test_a_failed_load_is_tried_again_later(monkeypatch):
 
 def test_a_missing_package_is_named_and_not_tried_again():
     made, _ = loaded(ModuleNotFoundError("No module named 'numpy'", name="numpy"))
-    assert "numpy is missing" in made.status().line()
+    assert "Missing in the Python that OBS uses: numpy." in made.status().line()
     assert "install" in made.status().line()
     assert made._retry_at_s is None
 
@@ -349,8 +350,11 @@ def offer_until(made, condition, timeout_s=30.0):
     ("error", "words"),
     [
         (FaceError("No face."), "No face."),
-        (ModuleNotFoundError(name="cv2"), "cv2 is missing"),
-        (ImportError("bad DLL", name="onnxruntime.capi"), "onnxruntime (bad DLL) cannot be used"),
+        (ModuleNotFoundError(name="numpy, cv2"), "OBS uses: numpy, cv2."),
+        (
+            ImportError("bad DLL", name="onnxruntime.capi"),
+            "onnxruntime cannot be used by the Python in OBS (bad DLL).",
+        ),
         (ZeroDivisionError("by zero"), "ZeroDivisionError: by zero"),
     ],
 )
@@ -473,6 +477,14 @@ def test_the_real_loader_learns_the_devices_and_needs_a_face(home, monkeypatch):
     with pytest.raises(FaceError, match="No face is chosen"):
         loader.load_engine(Settings(), None)
     assert "cpu" in dict(loader.DEVICES.get())
+
+
+def test_all_missing_packages_are_named_at_once(monkeypatch):
+    for package in ("numpy", "onnxruntime"):
+        monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ModuleNotFoundError) as caught:
+        loader.load_engine(Settings(), None)
+    assert "numpy, onnxruntime." in explain(caught.value)
 
 
 # --- the cover thread ---
