@@ -140,11 +140,11 @@ def test_the_noise_of_a_flat_face_is_not_blown_up():
     )
 
 
-@given(st.integers(1, 90), st.integers(1, 90), st.integers(0, 999), st.sampled_from([0, 1, 40, 255]))
-def test_any_crops_can_be_matched(size, scene_size, seed, spread):
+@given(st.integers(1, 200), st.integers(0, 999), st.sampled_from([0, 1, 40, 255]))
+def test_any_crops_can_be_matched(size, seed, spread):
     rng = np.random.default_rng(seed)
     swapped = rng.integers(0, spread + 1, (size, size, 3), dtype=np.uint8)
-    scene = rng.integers(255 - spread, 256, (scene_size, scene_size, 3), dtype=np.uint8)
+    scene = rng.integers(255 - spread, 256, (size, size, 3), dtype=np.uint8)
     result = ColorMatch().match(SwappedFace(swapped, rng.random((size, size), dtype=np.float32)), scene, 0)
     assert result.crop.shape == swapped.shape
     assert result.crop.dtype == np.uint8
