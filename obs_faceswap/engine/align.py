@@ -26,6 +26,7 @@ CANONICAL_FACE = np.load(Path(__file__).with_name("canonical_face.npy"))
 _PER_CM = np.array([0.038483, -0.036120])
 _ORIGIN = np.array([0.49562, 0.50997])
 _COVERAGE = 2.2
+_KERNEL = 2  # pixels that cubic interpolation reaches to each side
 
 # The nose and the cheeks beside it: below the lower lids and above the lips, without the outline, which
 # slides over the cheek when the head turns. Brows, lids, lips and jaw move with the expression.
@@ -57,12 +58,14 @@ def warp_for(
 def similarity(source: npt.ArrayLike, target: npt.ArrayLike) -> Matrix:
     """The rotation, scale and shift (2, 3) that takes points (N, 2) closest to others (least squares)."""
     a, b = np.asarray(source, np.float64), np.asarray(target, np.float64)
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        raise FaceError("A face's points are no numbers. Expected finite positions in the picture.")
     center_a, center_b = a.mean(axis=0), b.mean(axis=0)
     # As complex numbers, rotation and scale are one factor: the regression of target on source.
     x, y = (a - center_a) @ (1, 1j), (b - center_b) @ (1, 1j)
     spread = float((x.conj() @ x).real)
-    if not spread > 1e-9 or not np.isfinite(y).all():  # also refuses NaN
-        raise FaceError("A face's points lie all in one place or are no numbers. Expected a face's outline.")
+    if spread < 1e-9:
+        raise FaceError("A face's points lie all in one place. Expected points that span a face.")
     factor = (x.conj() @ y) / spread
     linear = np.array([[factor.real, -factor.imag], [factor.imag, factor.real]])
     return np.column_stack([linear, center_b - linear @ center_a]).astype(np.float32)
@@ -108,8 +111,9 @@ def _shrunk(image: ImageBGR, matrix: Matrix, side: int, factor: int) -> tuple[Im
     """The shown part of a picture, `factor` times smaller, and the affine from it to the crop."""
     height, width = image.shape[:2]
     low, high = _shown(matrix, side)
-    x0, y0 = np.clip(np.floor(low), 0, (width - 1, height - 1)).astype(int)
-    x1, y1 = np.clip(np.ceil(high) + 1, (x0 + 1, y0 + 1), (width, height)).astype(int)
+    margin = _KERNEL * factor
+    x0, y0 = np.clip(np.floor(low) - margin, 0, (width - 1, height - 1)).astype(int)
+    x1, y1 = np.clip(np.ceil(high) + 1 + margin, (x0 + 1, y0 + 1), (width, height)).astype(int)
     small = max(1, (x1 - x0) // factor), max(1, (y1 - y0) // factor)
     part = cv2.resize(image[y0:y1, x0:x1], small, interpolation=cv2.INTER_AREA)
     step = np.array([(x1 - x0) / small[0], (y1 - y0) / small[1]])

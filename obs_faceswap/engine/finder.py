@@ -41,6 +41,9 @@ _DOUBT_TO_START = 0.135
 _DOUBT_TO_HOLD = 0.15
 _DOUBT_GAIN = 0.3  # weight of a new check
 _CHECKS_A_FRAME = 2  # of faces that might become the target
+_SETTLING = 3  # times that the mesh's own square is tried at most, until the points move less than this:
+_SETTLED = 0.02  # face sizes
+_QUARTERS = (math.pi, math.pi / 2, -math.pi / 2)
 
 _SAME_FACE = 0.2  # overlap of a detector's box and a mesh's
 _DOUBLE = 0.5  # overlap of two meshes that lie on one face
@@ -70,6 +73,21 @@ class Found:
 
     target: Face | None  # the one to swap
     others: list[Face]
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A face that the mesh saw where a detector pointed."""
+
+    points: Points
+    depth: Floats
+    presence: float
+    doubt: float
+
+    @property
+    def rank(self) -> float:
+        """Smaller is better; a mesh that lies upside down on a face has more doubt or less presence."""
+        return self.doubt + (1 - self.presence) / 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +152,8 @@ class FaceFinder:
         self._timestamp_ns = timestamp_ns
 
     def _is_search_due(self) -> bool:
-        if self._target is not None and not self._is_seen(self._target):
-            return True
-        return self._now_s >= self._search_at_s
+        is_lost = self._target is not None and not self._is_seen(self._target)
+        return is_lost or self._now_s >= self._search_at_s
 
     def _is_seen(self, track: Track) -> bool:
         return track.seen_s == self._now_s
@@ -156,7 +173,9 @@ class FaceFinder:
 
     def _look(self, image: ImageBGR, track: Track) -> None:
         points, depth, presence = self._mesh.find(image, *roi_of_landmarks(track.points))
-        if presence >= _PRESENCE_TO_HOLD and shape_error(points, depth) <= _SHAPE_TO_HOLD:
+        if presence < _PRESENCE_TO_HOLD or shape_error(points, depth) > _SHAPE_TO_HOLD:
+            return
+        if _is_near(track, box_of(points)):
             track.update(points, depth, presence, self._now_s)
 
     # --- searching ---
@@ -182,35 +201,49 @@ class FaceFinder:
 
     def _take(self, image: ImageBGR, found: list[Detection]) -> None:
         """Makes tracks of detections, and finds lost ones again."""
-        new = [d for d in found if not any(self._is_seen(t) and _covers(t, d) for t in self._tracks)]
+        new = [d for d in found if not any(not t.is_lost and _covers(t, d) for t in self._tracks)]
         for detection in new[:_NEW_FACES_A_SEARCH]:
             sighting = self._sighting(image, detection)
             if sighting is not None:
-                self._place(*sighting)
+                self._place(sighting)
 
-    def _sighting(self, image: ImageBGR, detection: Detection) -> tuple[Points, Floats, float] | None:
-        """Landmarks of a detected face, or None if the mesh says that it is none."""
-        points, _, presence = self._mesh.find(image, *roi_of_kps(detection.kps))
-        if presence < _PRESENCE_WORTH_A_SECOND_LOOK or _is_outside(box_of(points), image):
-            return None
-        # The detector's square is rough; the mesh's own is the one that it is followed with.
-        points, depth, presence = self._mesh.find(image, *roi_of_landmarks(points))
+    def _sighting(self, image: ImageBGR, detection: Detection) -> Sighting | None:
+        """A detected face, or None if the mesh says that it is none."""
+        center, side, roll = roi_of_kps(detection.kps)
+        first = self._settled(image, center, side, roll)
+        if first is None or first.rank <= _DOUBT_TO_START or self._follows_target():
+            return first
+        # Detectors find lying and hanging heads too, but take them for upright ones.
+        turned = (self._settled(image, center, side, roll + turn) for turn in _QUARTERS)
+        return min([first, *(s for s in turned if s is not None)], key=lambda s: s.rank)
+
+    def _settled(self, image: ImageBGR, center: Floats, side: float, roll: float) -> Sighting | None:
+        """The face in a square that a detector gave, seen from the mesh's own square."""
+        points, depth, presence = self._mesh.find(image, center, side, roll)
+        for _ in range(_SETTLING):
+            if presence < _PRESENCE_WORTH_A_SECOND_LOOK or _is_outside(box_of(points), image):
+                return None
+            before = points
+            points, depth, presence = self._mesh.find(image, *roi_of_landmarks(points))
+            if _drift(before, points) < _SETTLED:
+                break
         if presence < _PRESENCE_TO_START or shape_error(points, depth) > _SHAPE_TO_HOLD:
             return None
-        return points, depth, presence
+        return Sighting(points, depth, presence, self._doubt(image, points, depth))
 
-    def _place(self, points: Points, depth: Floats, presence: float) -> None:
+    def _place(self, sighting: Sighting) -> None:
         """Gives a sighting to the lost track that it belongs to, or to a new one."""
-        box = box_of(points)
-        if any(self._is_seen(t) and _is_on(t, box) for t in self._tracks):
+        face = sighting.points, sighting.depth, sighting.presence, self._now_s
+        box = box_of(sighting.points)
+        if any(not t.is_lost and _is_on(t, box) for t in self._tracks):
             return
-        lost = [t for t in self._tracks if not self._is_seen(t) and _is_near(t, box)]
+        lost = [t for t in self._tracks if t.is_lost and _is_near(t, box)]
         lost.sort(key=lambda t: t is not self._target)
         if lost:
-            lost[0].update(points, depth, presence, self._now_s)
+            lost[0].update(*face)
             return
         self._made += 1
-        self._tracks.append(Track(self._made, points, depth, presence, self._now_s))
+        self._tracks.append(Track(self._made, *face, doubt=sighting.doubt))
 
     # --- which is which ---
 
@@ -245,30 +278,41 @@ class FaceFinder:
             return
         seen = sorted((t for t in self._tracks if self._is_seen(t)), key=lambda t: -t.size_px)
         for track in seen[:_CHECKS_A_FRAME]:
-            if self._check(image, track) <= _DOUBT_TO_START:
+            if track.doubt > _DOUBT_TO_START:
+                self._check(image, track)
+            if track.doubt <= _DOUBT_TO_START:
                 self._target = track
                 track.trusted_s = self._now_s
                 return
 
-    def _check(self, image: ImageBGR, track: Track) -> float:
-        """A harder check than presence, which some puppets and animals pass; returns the track's doubt.
+    def _check(self, image: ImageBGR, track: Track) -> None:
+        """Brings a track's doubt up to date."""
+        track.doubt += _DOUBT_GAIN * (self._doubt(image, track.points, track.depth) - track.doubt)
+
+    def _doubt(self, image: ImageBGR, points: Points, depth: Floats) -> float:
+        """A harder check than presence, which some puppets and animals pass.
 
         A real face has the shape of one, and its points stay where they are when the crop is moved.
         """
-        center, side, roll = roi_of_landmarks(track.points)
+        center, side, roll = roi_of_landmarks(points)
         moved, _, _ = self._mesh.find(image, center + side / 30, side * 1.12, roll + 0.12)
-        drift = float(np.hypot(*(moved - track.points).T).mean()) / track.size_px
-        doubt = shape_error(track.points, track.depth) + _DRIFT_WEIGHT * drift
-        track.doubt = doubt if track.doubt is None else track.doubt + _DOUBT_GAIN * (doubt - track.doubt)
-        return track.doubt
+        return shape_error(points, depth) + _DRIFT_WEIGHT * _drift(moved, points)
 
     def _is_trusted(self, track: Track) -> bool:
-        return self._is_seen(track) and track.doubt is not None and track.doubt <= _DOUBT_TO_HOLD
+        return self._is_seen(track) and track.doubt <= _DOUBT_TO_HOLD
+
+    def _follows_target(self) -> bool:
+        return self._target is not None and self._is_seen(self._target)
 
     def _report(self, strength: float) -> Found:
         target = self._target if self._target is not None and self._is_trusted(self._target) else None
         others = [t.face(strength) for t in self._tracks if t is not target]
         return Found(None if target is None else target.face(strength), others)
+
+
+def _drift(points: Points, reference: Points) -> float:
+    """How far apart two meshes of one face are, in face sizes."""
+    return float(np.hypot(*(points - reference).T).mean() / max(1e-6, np.ptp(reference, axis=0).mean()))
 
 
 def _covers(track: Track, detection: Detection) -> bool:

@@ -91,7 +91,7 @@ class Track:
     seen_s: float  # when the mesh last held
     looked_s: float = 0.0  # when it was last looked for
     trusted_s: float = -math.inf  # when it was last good enough to be swapped
-    doubt: float | None = None  # mean of the checks that a swap needs, see finder; None: not checked yet
+    doubt: float = 0.0  # mean of the checks that a swap needs, see finder
     shift: float = 1.0  # how little the last two sightings overlap, 0..1
     _filter: OneEuro = field(default_factory=OneEuro)
     _smooth: Floats | None = None
@@ -102,6 +102,11 @@ class Track:
     def box(self) -> Floats:
         """x0, y0, x1, y1 around the points."""
         return box_of(self.points)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the last look did not find it."""
+        return self.seen_s < self.looked_s
 
     @property
     def size_px(self) -> float:
