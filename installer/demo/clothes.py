@@ -33,13 +33,39 @@ def _neck_ring(model: HeadModel, neutral: Points) -> npt.NDArray[np.float64]:
 
 
 # Below the collar: drop (cm), half width, half depth of the body.
-_BODY = np.array([[0.0, 0.0, 0.0], [0.5, 1.6, 1.0], [1.3, 4.4, 2.0], [2.4, 8.0, 2.9], [3.8, 11.2, 3.6], [5.6, 13.2, 4.3],
-                  [8.0, 14.3, 5.0], [11.0, 14.9, 6.0], [16.0, 15.2, 7.0], [24.0, 15.2, 7.4], [34.0, 15.0, 7.4]])
+_BODY = np.array(
+    [
+        [0.0, 0.0, 0.0],
+        [0.5, 1.6, 1.0],
+        [1.3, 4.4, 2.0],
+        [2.4, 8.0, 2.9],
+        [3.8, 11.2, 3.6],
+        [5.6, 13.2, 4.3],
+        [8.0, 14.3, 5.0],
+        [11.0, 14.9, 6.0],
+        [16.0, 15.2, 7.0],
+        [24.0, 15.2, 7.4],
+        [34.0, 15.0, 7.4],
+    ]
+)
 # The collar itself: (outward, upward) cm from the neck ring, a rolled rib of cloth.
-_RIB = np.array([[-0.15, -0.6], [0.05, 0.2], [0.15, 0.55], [0.38, 0.75], [0.62, 0.55], [0.74, 0.1], [0.80, -0.5], [0.78, -0.75]])
+_RIB = np.array(
+    [
+        [-0.15, -0.6],
+        [0.05, 0.2],
+        [0.15, 0.55],
+        [0.38, 0.75],
+        [0.62, 0.55],
+        [0.74, 0.1],
+        [0.80, -0.5],
+        [0.78, -0.75],
+    ]
+)
 
 
-def sweater(model: HeadModel, neutral: Points) -> tuple[Points, npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+def sweater(
+    model: HeadModel, neutral: Points
+) -> tuple[Points, npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Points (N, 3), four-cornered faces (F, 4) and corner uv (F * 4, 2); u runs around, v down."""
     ring = _neck_ring(model, neutral)
     angles = np.linspace(0, 2 * np.pi, _ANGLES, endpoint=False)

@@ -72,8 +72,9 @@ def scalp(model: HeadModel, person: Person, points: Points, count: int, seed: in
     return _short(model, points, roots, margin, rng)
 
 
-def _short(model: HeadModel, points: Points, roots: Roots, margin: npt.NDArray[np.float64],
-           rng: np.random.Generator) -> Strands:
+def _short(
+    model: HeadModel, points: Points, roots: Roots, margin: npt.NDArray[np.float64], rng: np.random.Generator
+) -> Strands:
     """A short cut: longer on top and swept to one side, tapered at the sides."""
     start, normal = roots.on(model, points), roots.normals(model, points)
     place = roots.on(model, model.neutral)
@@ -89,8 +90,9 @@ def _short(model: HeadModel, points: Points, roots: Roots, margin: npt.NDArray[n
     return _clump(_arc(start, first, comb, length, 0.75, 7), 420, 0.75, rng)
 
 
-def _arc(start: Points, first: Points, later: Points, length: npt.NDArray[np.float64], bend: float,
-         count: int) -> Strands:
+def _arc(
+    start: Points, first: Points, later: Points, length: npt.NDArray[np.float64], bend: float, count: int
+) -> Strands:
     """Strands that leave along `first` and bend towards `later`."""
     t = np.linspace(0.0, 1.0, count)[None, :, None]
     way = first[:, None] * t + bend * t * t * (later - first)[:, None]
@@ -120,8 +122,10 @@ def _pulled_back(model: HeadModel, points: Points, roots: Roots, rng: np.random.
     aim = unit(_BUN - _SKULL_CENTER)
     direction = unit(start - _SKULL_CENTER)
     spread = rng.normal(0, 0.06, (len(start), 3))
-    ways = unit(direction[:, None] * (1 - along)[None, :, None] + (aim + spread)[:, None] * along[None, :, None])
-    height = (0.15 + 0.55 * rng.uniform(size=len(start)) ** 1.5)[:, None] * np.minimum(along * 5, 1.0)[None]
+    ways = unit(
+        direction[:, None] * (1 - along)[None, :, None] + (aim + spread)[:, None] * along[None, :, None]
+    )
+    height = (0.15 + 0.55 * rng.uniform(size=len(start)) ** 1.5)[:, None] * np.minimum(along * 2.5, 1.0)[None]
     radius = np.linalg.norm(start - _SKULL_CENTER, axis=1)
     strands = np.empty((len(start), count, 3))
     strands[:, 0] = start

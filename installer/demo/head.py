@@ -69,7 +69,9 @@ def load(path: Path) -> HeadModel:
             tri_material=file["tri_material"].astype(np.int64),
             materials=tuple(str(name) for name in file["material_names"]),
             identity=identity.astype(np.float32),
-            expression={str(n): s.astype(np.float32) for n, s in zip(file["expr_names"], shapes, strict=True)},
+            expression={
+                str(n): s.astype(np.float32) for n, s in zip(file["expr_names"], shapes, strict=True)
+            },
             landmarks=file["landmarks68"].astype(np.int64),
         )
 
@@ -109,9 +111,9 @@ def rotation(yaw: float, pitch: float, roll: float) -> npt.NDArray[np.float64]:
 def turn(points: Points, weight: npt.NDArray[np.float64], yaw: float, pitch: float, roll: float) -> Points:
     """The head turned on its neck: full weight turns fully, weight 0 stays on the shoulders."""
     levels = np.linspace(0.0, 1.0, 17)
-    turned = np.stack([
-        (points - _NECK_PIVOT) @ rotation(yaw * k, pitch * k, roll * k).T + _NECK_PIVOT for k in levels
-    ])
+    turned = np.stack(
+        [(points - _NECK_PIVOT) @ rotation(yaw * k, pitch * k, roll * k).T + _NECK_PIVOT for k in levels]
+    )
     position = weight * (len(levels) - 1)
     low = np.minimum(position.astype(np.int64), len(levels) - 2)
     share = (position - low)[:, None]

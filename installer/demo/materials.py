@@ -47,10 +47,17 @@ def _image(material: bpy.types.Material, path: Path, pixels: paint.Image, data: 
 def _skin(name: str, skin: paint.Skin, folder: Path, person: Person) -> bpy.types.Material:
     """Skin: color below the surface, painted shine and relief."""
     light = max(person.skin)
-    material = principled(name, {
-        "Subsurface Weight": 1.0, "Subsurface Scale": 0.32 * light, "Subsurface Radius": (1.0, 0.36, 0.2),
-        "Subsurface Anisotropy": 0.7, "IOR": 1.42, "Specular IOR Level": 0.45,
-    })
+    material = principled(
+        name,
+        {
+            "Subsurface Weight": 1.0,
+            "Subsurface Scale": 0.32 * light,
+            "Subsurface Radius": (1.0, 0.36, 0.2),
+            "Subsurface Anisotropy": 0.7,
+            "IOR": 1.42,
+            "Specular IOR Level": 0.45,
+        },
+    )
     tree = material.node_tree
     shader = tree.nodes["Principled BSDF"]
     color = _image(material, folder / f"{name}_color.png", skin.color, data=False)
@@ -83,15 +90,21 @@ def _clear(name: str, roughness: float, amount: float) -> bpy.types.Material:
     material.use_nodes = True
     tree = material.node_tree
     tree.nodes.clear()
-    output, mix, through, gloss, fresnel, gain = (tree.nodes.new(f"ShaderNode{k}") for k in (
-        "OutputMaterial", "MixShader", "BsdfTransparent", "BsdfGlossy", "Fresnel", "Math"))
+    output, mix, through, gloss, fresnel, gain = (
+        tree.nodes.new(f"ShaderNode{k}")
+        for k in ("OutputMaterial", "MixShader", "BsdfTransparent", "BsdfGlossy", "Fresnel", "Math")
+    )
     gloss.inputs["Roughness"].default_value = roughness
     fresnel.inputs["IOR"].default_value = 1.376
     gain.operation = "MULTIPLY"
     gain.inputs[1].default_value = amount
-    for start, end in ((fresnel.outputs[0], gain.inputs[0]), (gain.outputs[0], mix.inputs[0]),
-                       (through.outputs[0], mix.inputs[1]), (gloss.outputs[0], mix.inputs[2]),
-                       (mix.outputs[0], output.inputs[0])):
+    for start, end in (
+        (fresnel.outputs[0], gain.inputs[0]),
+        (gain.outputs[0], mix.inputs[0]),
+        (through.outputs[0], mix.inputs[1]),
+        (gloss.outputs[0], mix.inputs[2]),
+        (mix.outputs[0], output.inputs[0]),
+    ):
         tree.links.new(start, end)
     return material
 
@@ -115,8 +128,14 @@ def _hair(name: str, melanin: float, redness: float) -> bpy.types.Material:
     shader = tree.nodes.new("ShaderNodeBsdfHairPrincipled")
     shader.model = "CHIANG"
     shader.parametrization = "MELANIN"
-    for key, value in {"Melanin": melanin, "Melanin Redness": redness, "Roughness": 0.35, "Radial Roughness": 0.5,
-                       "Random Color": 0.5, "Random Roughness": 0.2}.items():
+    for key, value in {
+        "Melanin": melanin,
+        "Melanin Redness": redness,
+        "Roughness": 0.35,
+        "Radial Roughness": 0.5,
+        "Random Color": 0.5,
+        "Random Roughness": 0.2,
+    }.items():
         shader.inputs[key].default_value = value
     tree.links.new(shader.outputs[0], output.inputs[0])
     return material
@@ -124,11 +143,19 @@ def _hair(name: str, melanin: float, redness: float) -> bpy.types.Material:
 
 def _cloth(person: Person) -> bpy.types.Material:
     """Knitted cloth: a fine weave and a soft sheen."""
-    material = principled("top", {"Base Color": linear(person.top), "Roughness": 0.85, "Sheen Weight": 0.35,
-                                  "Specular IOR Level": 0.2})
+    material = principled(
+        "top",
+        {
+            "Base Color": linear(person.top),
+            "Roughness": 0.85,
+            "Sheen Weight": 0.35,
+            "Specular IOR Level": 0.2,
+        },
+    )
     tree = material.node_tree
-    place, wave, noise, bump = (tree.nodes.new(f"ShaderNode{k}") for k in (
-        "TexCoord", "TexWave", "TexNoise", "Bump"))
+    place, wave, noise, bump = (
+        tree.nodes.new(f"ShaderNode{k}") for k in ("TexCoord", "TexWave", "TexNoise", "Bump")
+    )
     wave.inputs["Scale"].default_value = 60.0
     wave.inputs["Distortion"].default_value = 1.0
     noise.inputs["Scale"].default_value = 3.0
@@ -148,7 +175,9 @@ def for_person(model: HeadModel, person: Person, folder: Path, size: int) -> dic
     return {
         "M_Face": _skin("face", paint.face(model, person, size), folder, person),
         "M_BackHead": _skin("back", paint.back(model, person, size // 2), folder, person),
-        "M_GumsTongue": principled("gums", {"Base Color": linear((0.62, 0.28, 0.27)), "Roughness": 0.3, **wet}),
+        "M_GumsTongue": principled(
+            "gums", {"Base Color": linear((0.62, 0.28, 0.27)), "Roughness": 0.3, **wet}
+        ),
         "M_Teeth": principled("teeth", {"Base Color": linear((0.86, 0.82, 0.74)), "Roughness": 0.18, **wet}),
         "M_LacrimalFluid": _clear("tears", 0.05, 1.0),
         "M_EyeLashes": _lashes(person, folder),
@@ -157,5 +186,7 @@ def for_person(model: HeadModel, person: Person, folder: Path, size: int) -> dic
         "hair": _hair("hair", person.hair_melanin, person.hair_redness),
         "brows": _hair("brows", person.brow_melanin, person.hair_redness),
         "top": _cloth(person),
-        "gold": principled("gold", {"Base Color": linear((0.95, 0.75, 0.40)), "Metallic": 1.0, "Roughness": 0.2}),
+        "gold": principled(
+            "gold", {"Base Color": linear((0.95, 0.75, 0.40)), "Metallic": 1.0, "Roughness": 0.2}
+        ),
     }

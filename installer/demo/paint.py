@@ -31,7 +31,7 @@ class Skin:
 
 
 def position_map(model: HeadModel, material: str, tile: int, size: int) -> Image:
-    """Where on the generic head each texel lies: (size, size, 3) cm; texels of no triangle take a neighbor's."""
+    """Where on the generic head each texel lies, (size, size, 3) cm; empty texels take a neighbor's place."""
     places = np.zeros((size, size, 3), np.float32)
     filled = np.zeros((size, size), np.uint8)
     for number in model.triangles(material):
@@ -41,8 +41,9 @@ def position_map(model: HeadModel, material: str, tile: int, size: int) -> Image
     return _spread(places, filled)
 
 
-def _fill_triangle(places: Image, filled: npt.NDArray[np.uint8], p: npt.NDArray[np.float64],
-                   values: npt.NDArray[np.float64]) -> None:
+def _fill_triangle(
+    places: Image, filled: npt.NDArray[np.uint8], p: npt.NDArray[np.float64], values: npt.NDArray[np.float64]
+) -> None:
     """Interpolate the corners' values over the texels of one triangle (half a texel of overlap)."""
     size = len(places)
     x0, y0 = np.maximum(np.floor(p.min(0)).astype(int), 0)
@@ -137,7 +138,9 @@ def step(low: float, high: float, value: Image) -> Image:
     return t * t * (3.0 - 2.0 * t)
 
 
-def blob(places: Image, center: tuple[float, float, float], radii: float | tuple[float, float, float]) -> Image:
+def blob(
+    places: Image, center: tuple[float, float, float], radii: float | tuple[float, float, float]
+) -> Image:
     """A soft spot, 1 at its center, on both sides of the face."""
     mirrored = np.concatenate([np.abs(places[..., :1]), places[..., 1:]], -1)
     offset = (mirrored - np.array(center, np.float32)) / np.array(radii, np.float32)
@@ -147,7 +150,7 @@ def blob(places: Image, center: tuple[float, float, float], radii: float | tuple
 def cloud(size: int, grain: float, seed: int) -> Image:
     """Smooth noise of about `grain` texels, mean 0, deviation 1."""
     rng = np.random.default_rng(seed)
-    small = max(4, int(round(size / max(grain, 1.0))))
+    small = max(4, round(size / max(grain, 1.0)))
     image = rng.normal(size=(small, small)).astype(np.float32)
     image = cv2.resize(image, (size, size), interpolation=cv2.INTER_CUBIC)
     if grain > 4.0:  # hide the grid
@@ -159,8 +162,12 @@ def spots(size: int, count: int, radius: tuple[float, float], seed: int) -> Imag
     """Soft round spots at random places, 0..1; radius in texels."""
     rng = np.random.default_rng(seed)
     image = np.zeros((size, size), np.float32)
-    for x, y, r, depth in zip(*rng.uniform(0, size, (2, count)), rng.uniform(*radius, count),
-                              rng.uniform(0.3, 1.0, count), strict=True):
+    for x, y, r, depth in zip(
+        *rng.uniform(0, size, (2, count)),
+        rng.uniform(*radius, count),
+        rng.uniform(0.3, 1.0, count),
+        strict=True,
+    ):
         cv2.circle(image, (int(x * 8), int(y * 8)), int(r * 8), float(depth), -1, cv2.LINE_AA, 3)
     return cv2.GaussianBlur(image, (0, 0), radius[0] * 0.5)
 
@@ -186,12 +193,19 @@ def _complexion(places: Image, person: Person, seed: int) -> Image:
     size = len(places)
     color = np.broadcast_to(np.array(person.skin, np.float32), (size, size, 3)).copy()
     red = np.clip(
-        0.7 * blob(places, (4.6, -0.2, 8.6), (2.6, 2.1, 3.0)) + 0.9 * blob(places, (0.0, 0.2, 12.6), (1.5, 1.3, 2.0))
-        + 0.35 * blob(places, (0.0, -6.4, 10.8), 1.4) + 0.9 * blob(places, (8.6, 1.5, 0.5), (1.2, 4.0, 3.0))
-        + 0.25 * blob(places, (0.0, 6.5, 10.6), (2.0, 1.2, 2.0)), 0.0, 1.2)
+        0.7 * blob(places, (4.6, -0.2, 8.6), (2.6, 2.1, 3.0))
+        + 0.9 * blob(places, (0.0, 0.2, 12.6), (1.5, 1.3, 2.0))
+        + 0.35 * blob(places, (0.0, -6.4, 10.8), 1.4)
+        + 0.9 * blob(places, (8.6, 1.5, 0.5), (1.2, 4.0, 3.0))
+        + 0.25 * blob(places, (0.0, 6.5, 10.6), (2.0, 1.2, 2.0)),
+        0.0,
+        1.2,
+    )
     color = _tint(color, _RED, person.redness * red * (1.0 + 0.25 * cloud(size, size / 40, seed)))
     color = _tint(color, (1.0, 0.72, 0.70), person.blush * blob(places, (5.2, 0.8, 8.0), (2.0, 1.5, 2.6)))
-    under_eye = blob(places, (3.0, 2.2, 9.4), (1.6, 0.55, 2.0)) + 0.7 * blob(places, (1.5, 3.4, 9.4), (0.6, 0.9, 2.0))
+    under_eye = blob(places, (3.0, 2.2, 9.4), (1.6, 0.55, 2.0)) + 0.7 * blob(
+        places, (1.5, 3.4, 9.4), (0.6, 0.9, 2.0)
+    )
     color = _tint(color, (0.90, 0.80, 0.82), 0.75 * np.clip(under_eye, 0, 1))
     color = _tint(color, _BROWN, 0.35 * blob(places, (3.1, 4.4, 9.3), (1.9, 0.55, 2.0)))
     color = _tint(color, (0.86, 0.74, 0.70), blob(places, (0.9, -1.05, 11.2), (0.55, 0.3, 0.9)))
@@ -215,7 +229,9 @@ def _beard(color: Image, places: Image, person: Person, lips: Image, seed: int) 
     """Stubble: a blue-gray shadow with short dark strokes."""
     size = len(places)
     x, y, z = np.abs(places[..., 0]), places[..., 1], places[..., 2]
-    cheek_line = np.interp(x, [0, 1.2, 2.8, 4.5, 6.2, 7.4], [-1.3, -1.2, -2.1, -3.6, -2.4, 1.5]).astype(np.float32)
+    cheek_line = np.interp(x, [0, 1.2, 2.8, 4.5, 6.2, 7.4], [-1.3, -1.2, -2.1, -3.6, -2.4, 1.5]).astype(
+        np.float32
+    )
     area = step(-0.5, 0.7, cheek_line - y) * step(-10.5, -8.2, y) * step(0.5, 2.5, z) * step(0.28, 0.0, lips)
     area *= 1.0 - 0.75 * blob(places, (1.7, -5.3, 10.6), (0.9, 0.6, 1.5))
     area *= np.clip(1.0 + 0.14 * cloud(size, size / 30, seed + 6), 0.2, 1.4)
@@ -228,7 +244,9 @@ def _beard(color: Image, places: Image, person: Person, lips: Image, seed: int) 
 def _lips(color: Image, places: Image, person: Person, lips: Image, seed: int) -> Image:
     """Lip red with fine vertical lines and a soft border."""
     size = len(places)
-    lines = cv2.GaussianBlur(cloud(size, 2.0, seed + 8), (0, 0), sigmaX=1.2 * size / 2048, sigmaY=12 * size / 2048)
+    lines = cv2.GaussianBlur(
+        cloud(size, 2.0, seed + 8), (0, 0), sigmaX=1.2 * size / 2048, sigmaY=12 * size / 2048
+    )
     shade = 1.0 + 0.07 * lines / lines.std() - 0.14 * step(0.5, 0.0, lips)
     tone = np.array(person.lips, np.float32) * shade[..., None]
     return _mix(color, tone, step(-0.07, 0.10, lips) * 0.92)
@@ -251,8 +269,13 @@ def _relief(places: Image, lips: Image, stubble: float, seed: int) -> Image:
     scale = size / 2048
     fine = cloud(size, 3.0 * scale, seed + 10) + cloud(size, 6.0 * scale, seed + 11)
     pores = -spots(size, 30000, (1.2 * scale, 2.4 * scale), seed + 12)
-    porous = np.clip(blob(places, (2.6, 0.6, 10.5), (2.2, 2.0, 3.0)) + blob(places, (0, 1, 12.5), 2.2)
-                     + 0.5 * blob(places, (0, 8, 10.5), (5, 3, 3)), 0.15, 1.0)
+    porous = np.clip(
+        blob(places, (2.6, 0.6, 10.5), (2.2, 2.0, 3.0))
+        + blob(places, (0, 1, 12.5), 2.2)
+        + 0.5 * blob(places, (0, 8, 10.5), (5, 3, 3)),
+        0.15,
+        1.0,
+    )
     folds = cv2.GaussianBlur(cloud(size, 2.0, seed + 8), (0, 0), sigmaX=1.6 * scale, sigmaY=14 * scale)
     lip = step(-0.05, 0.12, lips)
     rough = 0.25 + 0.2 * stubble * step(0.5, -1.0, places[..., 1])
@@ -282,7 +305,9 @@ def face(model: HeadModel, person: Person, size: int) -> Skin:
     color = _eyes(_lips(color, places, person, lips, seed), places, person, lid)
     color = _brow_shade(color, places, model, person, front)
     color = _scalp(color, places, person)
-    return Skin(np.clip(color, 0, 1), _shine(places, lips, person, seed), _relief(places, lips, person.stubble, seed))
+    return Skin(
+        np.clip(color, 0, 1), _shine(places, lips, person, seed), _relief(places, lips, person.stubble, seed)
+    )
 
 
 def _brow_shade(color: Image, places: Image, model: HeadModel, person: Person, front: Image) -> Image:
@@ -290,19 +315,23 @@ def _brow_shade(color: Image, places: Image, model: HeadModel, person: Person, f
     plane = FrontPlane(model)
     for right in (True, False):
         inside = plane.sample(plane.polygon(brow_outline(model, right, person)), places)
-        color = _tint(color, (0.50, 0.44, 0.42), 0.5 * step(-0.15, 0.28, inside) * front * step(0.9, 2.2, np.abs(places[..., 0])))
+        color = _tint(
+            color,
+            (0.50, 0.44, 0.42),
+            0.5 * step(-0.15, 0.28, inside) * front * step(0.9, 2.2, np.abs(places[..., 0])),
+        )
     return color
 
 
 _HAIRLINE_Z = [-12.0, -6.0, -3.0, -1.5, 0.5, 3.0, 3.5, 4.3, 5.0, 5.8, 7.0, 8.5, 10.0]
-_HAIRLINE_Y = [-7.5, -6.0, -3.5, 0.5, 5.2, 5.4, 1.6, 1.8, 5.0, 7.6, 9.3, 10.3, 10.6]
+_HAIRLINE_Y = [-7.5, -6.0, -3.5, 0.5, 5.2, 5.4, 1.6, 1.8, 4.2, 6.7, 8.7, 10.1, 10.9]
 
 
 def above_hairline(places: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     """How far (cm, about) a place on the generic head lies above the hairline; negative is bare skin."""
     y, z = places[..., 1], places[..., 2]
     x = np.abs(places[..., 0])
-    line = np.interp(z, _HAIRLINE_Z, _HAIRLINE_Y) + 0.9 * np.exp(-(((x - 4.6) / 1.5) ** 2)) * (z > 5)
+    line = np.interp(z, _HAIRLINE_Z, _HAIRLINE_Y) + 0.4 * np.exp(-(((x - 4.4) / 1.5) ** 2)) * (z > 5)
     line = line + 0.06 * np.sin(x * 3.3 + y * 2.1)
     ear = (np.abs(places[..., 0]) > 7.75) & (y < 5.3)
     return np.where(ear, -1.0, y - line)
@@ -321,7 +350,7 @@ def back(model: HeadModel, person: Person, size: int) -> Skin:
     seed = person.seed * 100 + 50
     color = _scalp(_complexion(places, person, seed), places, person)
     color[: int(0.30 * size), : int(0.26 * size)] = (0.42, 0.16, 0.15)  # mouth cavity
-    color[: int(0.17 * size), int(0.70 * size):] = (0.62, 0.34, 0.30)  # eye sockets
+    color[: int(0.17 * size), int(0.70 * size) :] = (0.62, 0.34, 0.30)  # eye sockets
     bare = np.full((size, size), -9.0, np.float32)
     return Skin(np.clip(color, 0, 1), _shine(places, bare, person, seed), _relief(places, bare, 0.0, seed))
 
@@ -335,15 +364,20 @@ def eye(model: HeadModel, person: Person, center: npt.NDArray[np.float64], size:
     axis = places[pupil_rim].mean(0)
     cosine = (places @ axis) / (np.linalg.norm(places, axis=-1) * np.linalg.norm(axis))
     angle = np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0)))
-    white = _mix(np.full((size, size, 3), (0.84, 0.80, 0.77), np.float32), (0.78, 0.52, 0.46),
-                 np.clip(step(28, 62, angle) * (0.55 + 0.25 * cloud(size, size / 40, 3)), 0, 1))
+    white = _mix(
+        np.full((size, size, 3), (0.84, 0.80, 0.77), np.float32),
+        (0.78, 0.52, 0.46),
+        np.clip(step(28, 62, angle) * (0.55 + 0.25 * cloud(size, size / 40, 3)), 0, 1),
+    )
     return _mix(white, _iris(person, angle, around), step(24.6, 22.6, angle))
 
 
 def _iris(person: Person, angle: Image, around: Image) -> Image:
     """The iris by angle from the optical axis (degrees) and direction around it (radians)."""
     rng = np.random.default_rng(5)
-    fibers = sum(np.cos(around * k + rng.uniform(0, 6.28) + 0.05 * angle * rng.normal()) for k in range(19, 83, 3))
+    fibers = sum(
+        np.cos(around * k + rng.uniform(0, 6.28) + 0.05 * angle * rng.normal()) for k in range(19, 83, 3)
+    )
     bright = 1.0 + 0.10 * np.asarray(fibers, np.float32) - 0.25 * step(15, 9, angle)
     color = np.array(person.iris, np.float32) * 1.35 * bright[..., None]
     color = _tint(color, (1.35, 1.05, 0.7), step(15, 10, angle))
@@ -373,4 +407,4 @@ def _stroke(image: Image, row: int, half: int, along: float, length: float, rng:
         a, b = k / 8 * reach, (k + 1) / 8 * reach
         p = (int((x0 + lean * a * a) * 16), int((root + (tip - root) * a) * 16))
         q = (int((x0 + lean * b * b) * 16), int((root + (tip - root) * b) * 16))
-        cv2.line(image, p, q, 1.0 - 0.09 * k, max(1, int(round(size / 420 * (1.2 - k / 8)))), cv2.LINE_AA, 4)
+        cv2.line(image, p, q, 1.0 - 0.09 * k, max(1, round(size / 420 * (1.2 - k / 8))), cv2.LINE_AA, 4)

@@ -40,7 +40,7 @@ class Quality:
     face_samples: int
 
 
-_FINAL = Quality(clip_samples=20, clip_rate=15, seconds=5.0, face_samples=96)
+_FINAL = Quality(clip_samples=20, clip_rate=15, seconds=5.0, face_samples=64)
 _DRAFT = Quality(clip_samples=12, clip_rate=10, seconds=5.0, face_samples=40)
 
 
@@ -116,16 +116,23 @@ def _over(front: Layer, back: Image) -> Image:
 
 def _flow(first: Layer, second: Layer) -> npt.NDArray[np.float32]:
     """How the picture moves from the first layer to the second, (H, W, 2) px."""
-    gray = [np.round(cv2.cvtColor(layer[..., :3], cv2.COLOR_BGR2GRAY) * 255).astype(np.uint8)
-            for layer in (first, second)]
+    gray = [
+        np.round(cv2.cvtColor(layer[..., :3], cv2.COLOR_BGR2GRAY) * 255).astype(np.uint8)
+        for layer in (first, second)
+    ]
     return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(gray[0], gray[1], None)
 
 
 def _moved(layer: Layer, flow: npt.NDArray[np.float32], share: float) -> Layer:
     """The layer moved by a share of the flow."""
     y, x = np.mgrid[: layer.shape[0], : layer.shape[1]].astype(np.float32)
-    return cv2.remap(layer, x - share * flow[..., 0], y - share * flow[..., 1], cv2.INTER_CUBIC,
-                     borderMode=cv2.BORDER_REPLICATE)
+    return cv2.remap(
+        layer,
+        x - share * flow[..., 0],
+        y - share * flow[..., 1],
+        cv2.INTER_CUBIC,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
 
 
 def _between(first: Layer, second: Layer, share: float) -> Layer:
@@ -181,7 +188,9 @@ def _arguments(words: list[str]) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description="Render the demo clip and the demo face.")
     parser.add_argument("head", type=Path, help="the 3D head, ict_facekit_light_id40.npz")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the results and the pictures on the way")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder for the results and the pictures on the way"
+    )
     parser.add_argument("--only", choices=("clip", "face"), help="render only this")
     parser.add_argument("--draft", action="store_true", help="fewer samples and fewer different pictures")
     return parser.parse_args(words)
@@ -197,7 +206,7 @@ def main(words: list[str]) -> None:
         picture = _portrait(model, PEOPLE["face"], asked.out, quality.face_samples)
         cv2.imwrite(str(asked.out / "face.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 93])
     if asked.only != "face":
-        back = _background(asked.out, 96)
+        back = _background(asked.out, 24)
         layers = _clip_layers(model, asked.out, quality)
         _encode((_over(layer, back) for layer in _smooth(layers, quality.clip_rate)), asked.out / "clip.mp4")
 

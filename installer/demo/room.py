@@ -9,19 +9,38 @@ from people import Rgb
 from stage import add_mesh, area_light
 
 _BOX = np.array([[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]])
-_BOOKS: tuple[Rgb, ...] = ((0.62, 0.22, 0.16), (0.16, 0.32, 0.42), (0.85, 0.72, 0.48), (0.22, 0.40, 0.30),
-                           (0.80, 0.48, 0.18), (0.88, 0.86, 0.80), (0.30, 0.20, 0.30), (0.15, 0.16, 0.20))
+_BOOKS: tuple[Rgb, ...] = (
+    (0.62, 0.22, 0.16),
+    (0.16, 0.32, 0.42),
+    (0.85, 0.72, 0.48),
+    (0.22, 0.40, 0.30),
+    (0.80, 0.48, 0.18),
+    (0.88, 0.86, 0.80),
+    (0.30, 0.20, 0.30),
+    (0.15, 0.16, 0.20),
+)
 
 
 def _paint(color: Rgb, glow: float = 0.0) -> bpy.types.Material:
     """A matte color, or a glowing one."""
-    return principled("paint", {"Base Color": linear(color), "Roughness": 0.7, "Emission Color": linear(color),
-                                "Emission Strength": glow})
+    return principled(
+        "paint",
+        {
+            "Base Color": linear(color),
+            "Roughness": 0.7,
+            "Emission Color": linear(color),
+            "Emission Strength": glow,
+        },
+    )
 
 
-def _box(low: tuple[float, float, float], high: tuple[float, float, float], material: bpy.types.Material) -> None:
+def _box(
+    low: tuple[float, float, float], high: tuple[float, float, float], material: bpy.types.Material
+) -> None:
     """An upright box between two corners (head coordinates, cm)."""
-    corners = np.array([[x, y, z] for x in (low[0], high[0]) for y in (low[1], high[1]) for z in (low[2], high[2])])
+    corners = np.array(
+        [[x, y, z] for x in (low[0], high[0]) for y in (low[1], high[1]) for z in (low[2], high[2])]
+    )
     thing = add_mesh("box", corners, _BOX)
     thing.data.shade_flat()
     thing.data.materials.append(material)
@@ -38,7 +57,11 @@ def _shelves(rng: np.random.Generator) -> None:
             width = float(rng.uniform(3, 8))
             if rng.uniform() < 0.86:
                 height = float(rng.uniform(20, 32))
-                _box((x, y + 3.5, -255), (x + width - 0.4, y + 3.5 + height, -230), books[rng.integers(len(books))])
+                _box(
+                    (x, y + 3.5, -255),
+                    (x + width - 0.4, y + 3.5 + height, -230),
+                    books[rng.integers(len(books))],
+                )
             x += width
     for x in (-192.0, -52.0):
         _box((x, -120, -258), (x + 4, 130, -226), wood)
@@ -65,12 +88,15 @@ def _plant(rng: np.random.Generator) -> None:
     green = [_paint(c) for c in ((0.10, 0.26, 0.12), (0.16, 0.36, 0.16), (0.24, 0.44, 0.20))]
     for number in range(70):
         base = np.array([-34.0, -28.0, -205.0]) + rng.normal(0, [9, 13, 6])
-        way = rng.normal(0, 1, 3) + [0, 0.9, 0]
+        way = rng.normal((0.0, 0.9, 0.0), 1.0)
         way = way / np.linalg.norm(way) * rng.uniform(8, 16)
         side = np.cross(way, rng.normal(size=3))
         side = side / np.linalg.norm(side) * 2.6
-        leaf = add_mesh("leaf", np.array([base, base + way / 2 + side, base + way, base + way / 2 - side]),
-                        np.array([[0, 1, 2, 3]]))
+        leaf = add_mesh(
+            "leaf",
+            np.array([base, base + way / 2 + side, base + way, base + way / 2 - side]),
+            np.array([[0, 1, 2, 3]]),
+        )
         leaf.data.materials.append(green[number % 3])
     _box((-44, -80, -214), (-24, -44, -196), _paint((0.75, 0.42, 0.28)))
 

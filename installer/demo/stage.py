@@ -44,8 +44,12 @@ def add(name: str, data: bpy.types.ID) -> bpy.types.Object:
     return thing
 
 
-def add_mesh(name: str, points: npt.NDArray[np.floating], faces: npt.NDArray[np.int64],
-             uv: npt.NDArray[np.floating] | None = None) -> bpy.types.Object:
+def add_mesh(
+    name: str,
+    points: npt.NDArray[np.floating],
+    faces: npt.NDArray[np.int64],
+    uv: npt.NDArray[np.floating] | None = None,
+) -> bpy.types.Object:
     """A smooth mesh of (N, 3) points (head coordinates) and (F, 3 or 4) faces with (F * corners, 2) uv."""
     mesh = bpy.data.meshes.new(name)
     mesh.from_pydata(to_blender(points).tolist(), [], faces.tolist())
@@ -96,8 +100,12 @@ def actor(model: HeadModel, person: Person, folder: Path, fine: bool) -> Actor:
     neutral = heads.person(model, person.seed, person.strength, person.tweaks)
     skins = materials.for_person(model, person, folder, 2048 if fine else 1024)
     skin, vertices = _skin(model, neutral, skins)
-    hair = add_strands("hair", scalp(model, person, neutral, 26000 if fine else 16000, person.seed),
-                       0.008 if fine else 0.010, skins["hair"])
+    hair = add_strands(
+        "hair",
+        scalp(model, person, neutral, 26000 if fine else 16000, person.seed),
+        0.008 if fine else 0.010,
+        skins["hair"],
+    )
     brow_hairs = brows(model, person, person.seed + 1)
     brow_object = add_strands("brows", brow_hairs.on(model, neutral), 0.008, skins["brows"])
     body_points, body_faces, body_uv = sweater(model, neutral)
@@ -105,12 +113,23 @@ def actor(model: HeadModel, person: Person, folder: Path, fine: bool) -> Actor:
     body.data.materials.append(skins["top"])
     fixed = (hair, *_earrings(model, neutral, person, skins))
     eyes = tuple(e for side in ("Left", "Right") for e in _eye(model, neutral, side, skins))
-    return Actor(model, neutral, heads.neck_weight(model.neutral), vertices, skin, brow_hairs, brow_object, fixed,
-                 eyes, body)
+    return Actor(
+        model,
+        neutral,
+        heads.neck_weight(model.neutral),
+        vertices,
+        skin,
+        brow_hairs,
+        brow_object,
+        fixed,
+        eyes,
+        body,
+    )
 
 
-def _skin(model: HeadModel, neutral: Points,
-          skins: dict[str, bpy.types.Material]) -> tuple[bpy.types.Object, npt.NDArray[np.int64]]:
+def _skin(
+    model: HeadModel, neutral: Points, skins: dict[str, bpy.types.Material]
+) -> tuple[bpy.types.Object, npt.NDArray[np.int64]]:
     """The deforming mesh, without what the collar hides; and its vertex numbers."""
     numbers = model.triangles(*_HEAD_PARTS)
     low = model.neutral[model.tri[numbers]].mean(1)
@@ -133,22 +152,29 @@ def eye_center(model: HeadModel, points: Points, side: str) -> npt.NDArray[np.fl
     return (ball.min(0) + ball.max(0)) / 2
 
 
-def _eye(model: HeadModel, neutral: Points, side: str, skins: dict[str, bpy.types.Material],
-         ) -> list[tuple[bpy.types.Object, npt.NDArray[np.float64]]]:
+def _eye(
+    model: HeadModel,
+    neutral: Points,
+    side: str,
+    skins: dict[str, bpy.types.Material],
+) -> list[tuple[bpy.types.Object, npt.NDArray[np.float64]]]:
     """An eyeball and its clear outer shell, each with the point they turn about."""
     center = eye_center(model, neutral, side)
     parts = []
     for name, material in ((f"M_Iris{side}", "eye"), (f"M_Sclera{side}", "cornea")):
         numbers = model.triangles(name)
         vertices, tri = np.unique(model.tri[numbers], return_inverse=True)
-        thing = add_mesh(name, neutral[vertices], tri.reshape(-1, 3), model.uv[model.tri_uv[numbers]].reshape(-1, 2))
+        thing = add_mesh(
+            name, neutral[vertices], tri.reshape(-1, 3), model.uv[model.tri_uv[numbers]].reshape(-1, 2)
+        )
         thing.data.materials.append(skins[material])
         parts.append((thing, center))
     return parts
 
 
-def _earrings(model: HeadModel, neutral: Points, person: Person,
-              skins: dict[str, bpy.types.Material]) -> list[bpy.types.Object]:
+def _earrings(
+    model: HeadModel, neutral: Points, person: Person, skins: dict[str, bpy.types.Material]
+) -> list[bpy.types.Object]:
     """Small golden balls below the ear lobes."""
     if not person.earrings:
         return []
@@ -189,8 +215,14 @@ def show(who: Actor, pose: Pose) -> None:
         thing.matrix_world = to_matrix(whole @ about)
 
 
-def area_light(name: str, place: tuple[float, float, float], target: tuple[float, float, float], size: float,
-               power: float, color: tuple[float, float, float]) -> None:
+def area_light(
+    name: str,
+    place: tuple[float, float, float],
+    target: tuple[float, float, float],
+    size: float,
+    power: float,
+    color: tuple[float, float, float],
+) -> None:
     """A square lamp: place and target in head coordinates, cm; power in kilowatts at this scale."""
     data = bpy.data.lights.new(name, "AREA")
     data.energy, data.size, data.color = power * 1000.0, size, color
@@ -200,7 +232,9 @@ def area_light(name: str, place: tuple[float, float, float], target: tuple[float
     lamp.rotation_euler = Vector((end - start).tolist()).to_track_quat("-Z", "Y").to_euler()
 
 
-def camera(distance: float, height: float, target_y: float, frame_cm: float, focus: float, fstop: float) -> None:
+def camera(
+    distance: float, height: float, target_y: float, frame_cm: float, focus: float, fstop: float
+) -> None:
     """A camera in front of the face; `frame_cm` is the picture's height at the head's distance."""
     data = bpy.data.cameras.new("camera")
     data.sensor_fit = "VERTICAL"
