@@ -83,7 +83,8 @@ class Filter:
     def _write_report(self) -> None:
         worker = self._worker
         if self._report_to is not None and worker is not None:
-            report.write(self._report_to, worker.report(self._version) | {"status": self.view().status})
+            told = worker.report(self._version) | {"status": self.view().status}
+            report.REPORTER.write(self._report_to, self._source, told, bool(self._exchange.words[ex.SHOWING]))
 
     # --- the graphics thread ---
 
