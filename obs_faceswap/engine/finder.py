@@ -32,7 +32,8 @@ _NEW_FACES_A_SEARCH = 4
 _PRESENCE_TO_START = 0.5
 _PRESENCE_TO_HOLD = 0.3
 _PRESENCE_WORTH_A_SECOND_LOOK = 0.1
-# Residual of the mesh against the canonical head: faces up to 0.12 with any expression, puppets from 0.10.
+# Residual of the mesh against the canonical head: faces up to 0.12 with any expression, hands from 0.12.
+_SHAPE_TO_START = 0.12
 _SHAPE_TO_HOLD = 0.17
 # Doubt: that residual plus 1.5 times how far the points move when the crop does. Its mean over some checks
 # stays below 0.13 for faces (0.148 at the worst frame of the wildest grimaces); puppets have 0.14 to 0.16.
@@ -227,7 +228,7 @@ class FaceFinder:
             points, depth, presence = self._mesh.find(image, *roi_of_landmarks(points))
             if _drift(before, points) < _SETTLED:
                 break
-        if presence < _PRESENCE_TO_START or shape_error(points, depth) > _SHAPE_TO_HOLD:
+        if presence < _PRESENCE_TO_START or shape_error(points, depth) > _SHAPE_TO_START:
             return None
         return Sighting(points, depth, presence, self._doubt(image, points, depth))
 
