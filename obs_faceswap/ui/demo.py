@@ -27,7 +27,7 @@ _REPORT_VARIABLE = "OBS_FACESWAP_REPORT"
 _RECORDED_CANVAS = (640, 360)  # rendered in software on few cores
 _SHOWN_CANVAS = (1280, 720)
 _FIRST_SWAP_S = 120.0  # loading the networks on a slow, busy machine
-_PICTURE_AT = 0.4  # of the clip; before and after are taken at the same place
+_PICTURE_AT = 0.4  # of the clip; before and after show the same frame
 _HOW_TO_ADD = (
     "To wear a face on your own webcam:\n"
     "  1. Run installer/install.py from the checkout, which puts the filter into your own OBS.\n"
@@ -87,8 +87,9 @@ def _recorded(work: Path, results: Path, seconds: float, say: Say) -> Json:
         say(f"OBS {version} runs. Waiting for the first swapped frame ...")
         _wait_for_swap(obs, work / "report.json")
         say("Taking pictures before and after ...")
-        _take_picture(obs, results / "before.png", swapped=False)
-        _take_picture(obs, results / "after.png", swapped=True)
+        after = _swapped_picture(obs)
+        (results / "after.png").write_bytes(after)
+        (results / "before.png").write_bytes(_same_moment(obs, after))
         say(f"Recording {seconds:g} s with OBS's own recorder ...")
         obs.start_recording()
         time.sleep(seconds)
@@ -134,18 +135,51 @@ def _wait_for_swap(obs: "ThrowawayObs", report: Path) -> None:
         raise FaceSwapError(f"No frame was swapped. {status}\n{error}".strip()) from error
 
 
-def _take_picture(obs: "ThrowawayObs", path: Path, swapped: bool) -> None:
-    """A picture of the program at a fixed place of the clip, with the filter on or off."""
+def _swapped_picture(obs: "ThrowawayObs") -> bytes:
+    """A PNG of the clip in the middle, with the filter."""
+    _play(obs, swapped=True)
+    obs.wait_for(lambda: _is_there(obs, _PICTURE_AT), "the clip to play", 30.0)
+    return obs.screenshot(_SOURCE)
+
+
+def _same_moment(obs: "ThrowawayObs", after: bytes) -> bytes:
+    """The PNG without the filter that shows the frame of `after`.
+
+    Around the face the filter changes nothing, so of the frames of that time it is the one with the most
+    pixels in common.
+    """
+    _play(obs, swapped=False)
+    obs.wait_for(lambda: _is_there(obs, _PICTURE_AT - 0.15), "the clip to play", 30.0)
+    taken: list[bytes] = []
+    while not _is_there(obs, _PICTURE_AT + 0.05) or not taken:
+        taken.append(obs.screenshot(_SOURCE))
+    _enable(obs, True)
+    return max(taken, key=lambda png: _pixels_in_common(png, after))
+
+
+def _pixels_in_common(png: bytes, other: bytes) -> int:
+    import cv2
+    import numpy as np
+
+    images = [cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) for data in (png, other)]
+    return int(np.count_nonzero(np.equal(*images)))
+
+
+def _enable(obs: "ThrowawayObs", swapped: bool) -> None:
     chosen = {"sourceName": _SOURCE, "filterName": _FILTER_NAME, "filterEnabled": swapped}
     obs.request("SetSourceFilterEnabled", chosen)
+
+
+def _play(obs: "ThrowawayObs", swapped: bool) -> None:
+    """Plays the clip from its start, with the filter on or off."""
+    _enable(obs, swapped)
     asked = {"inputName": _SOURCE, "mediaAction": "OBS_WEBSOCKET_MEDIA_INPUT_ACTION_RESTART"}
     obs.request("TriggerMediaInputAction", asked)
     time.sleep(0.5)  # until it plays from its start
-    obs.wait_for(lambda: _is_there(obs), "the clip to play", 30.0)
-    path.write_bytes(obs.screenshot(_SOURCE))
 
 
-def _is_there(obs: "ThrowawayObs") -> bool:
+def _is_there(obs: "ThrowawayObs", part: float) -> bool:
+    """Whether the clip has played so much of itself."""
     status = obs.request("GetMediaInputStatus", {"inputName": _SOURCE})
     cursor, duration = status["mediaCursor"], status["mediaDuration"]
     return bool(duration) and cursor is not None and cursor >= _PICTURE_AT * duration
