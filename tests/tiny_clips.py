@@ -17,9 +17,9 @@ def picture_of(number: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndar
 
 
 def write_clip(path: Path, frames: int = FRAMES, audio: str = "", pix_fmt: str = "yuv420p",
-               size=(WIDTH, HEIGHT), times=None, codec: str = "libx264") -> Path:  # fmt: skip
+               size=(WIDTH, HEIGHT), times=None, codec: str = "libx264", options=None) -> Path:  # fmt: skip
     """Writes a clip; `times` are the frames' times in milliseconds, 40 apart without."""
-    with av.open(str(path), "w") as writer:
+    with av.open(str(path), "w", options=options or {}) as writer:
         video = writer.add_stream(codec, rate=RATE)
         video.width, video.height, video.pix_fmt = *size, pix_fmt
         video.codec_context.time_base = Fraction(1, 1000)

@@ -64,17 +64,18 @@ def _measured(
     on_progress: OnProgress,
 ) -> Report:  # fmt: skip
     name = f"{size_wh[0]} x {size_wh[1]}"
-    stats, scene = Stats(), scene_of(image, size_wh)
+    stats, scene, notice = Stats(), scene_of(image, size_wh), ""
     for number in range(count + _WARM_UP):
         frame = i420_frame(np.roll(scene, round(_SWAY_PX * np.sin(number / 5)), axis=1), number * _STEP_NS)
         start = time.perf_counter()
         result = engine.process(frame, settings)
         engine_ms = (time.perf_counter() - start) * 1000
+        notice = result.notice
         if number >= _WARM_UP:
             stats.add(result.shown, result.stages_ms, engine_ms, frame.timestamp_ns / 1e9)
         on_progress(name, (number + 1) / (count + _WARM_UP))
     if not stats.shown[Shown.SWAPPED]:
-        raise MediaError("No face was found in the picture. Give another one with --picture.")
+        raise MediaError(f"The picture was not swapped. {notice} Give another one with --picture.")
     report = stats.report(engine.provider)
     return {
         "frames_swapped": report["frames_swapped"],

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,11 +34,17 @@ ModelsFrom = Annotated[
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command; errors meant for the user become one sentence and a non-zero status."""
+    signal.signal(signal.SIGTERM, _end)
     try:
         app(args=arguments, prog_name="obs-faceswap")
     except FaceSwapError as error:
         typer.echo(f"Error: {error}", err=True)
         raise SystemExit(1) from None
+
+
+def _end(_number: int, _frame: object) -> None:
+    """Ends as Ctrl-C does, so that half-written files are taken away."""
+    raise SystemExit(143)
 
 
 def _show_version(wanted: bool) -> None:

@@ -25,6 +25,8 @@ _VP9 = ("libvpx-vp9", {"crf": "24", "b": "0", "deadline": "good", "cpu-used": "5
 ENCODERS = {".mp4": _H264, ".m4v": _H264, ".mov": _H264, ".mkv": _H264, ".avi": _H264, ".webm": _VP9}
 _OPUS_ENCODER = "libopus"  # FFmpeg's own “opus” is experimental
 
+_LEAST_READ = 0.9  # of the stated duration; the rest is a last packet of unknown length, or a subtitle
+
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 # AVColorSpace -> (Kr, Kb), ITU-T H.273 table 4
 _LUMA_WEIGHTS = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 5: (0.299, 0.114), 6: (0.299, 0.114),
@@ -62,7 +64,7 @@ def process_video(source: Path, target: Path, on_frame: OnFrame, on_progress: On
     with replacing(target) as partial, _reading(source) as reader:
         picture = _first_picture(source)
         with _writing(target, partial) as writer:
-            return _Copy(reader, writer, picture, target).run(on_frame, on_progress)
+            return _Copy(source, reader, writer, picture, target.suffix.lower()).run(on_frame, on_progress)
 
 
 def check_video_target(target: Path) -> None:
@@ -74,13 +76,22 @@ def check_video_target(target: Path) -> None:
 
 @contextmanager
 def _reading(source: Path) -> Iterator[Any]:
+    with _read_errors(source):
+        reader = av.open(str(source))
+    with reader:
+        yield reader
+
+
+@contextmanager
+def _read_errors(source: Path) -> Iterator[None]:
     try:
-        with av.open(str(source)) as reader:
-            yield reader
+        yield
     except FileNotFoundError as error:
         raise MediaError(f"{source} does not exist. Check the path.") from error
     except av.FFmpegError as error:
-        raise MediaError(f"{source} cannot be read as a video: {error.strerror}.") from error
+        raise MediaError(
+            f"{source} cannot be read as a video, or is damaged: {error.strerror}. Try another copy of it."
+        ) from error
 
 
 @contextmanager
@@ -95,8 +106,9 @@ def _writing(target: Path, partial: Path) -> Iterator[Any]:
 def _first_picture(source: Path) -> _Picture:
     with _reading(source) as reader:
         stream = _video_stream(reader, source)
-        for frame in reader.decode(stream):
-            return _picture_of(frame, stream.sample_aspect_ratio)
+        with _read_errors(source):
+            for frame in reader.decode(stream):
+                return _picture_of(frame, stream.sample_aspect_ratio)
     raise MediaError(f"{source} has no frame that can be decoded.")
 
 
@@ -145,26 +157,53 @@ def color_space(colorspace: int, full_range: bool) -> ColorSpace:
 class _Copy:
     """One pass over a file."""
 
-    def __init__(self, reader: Any, writer: Any, picture: _Picture, target: Path) -> None:
-        self._reader, self._writer, self._picture = reader, writer, picture
-        self._source = _video_stream(reader, target)
-        self._video = self._add_video(target.suffix.lower())
+    def __init__(self, path: Path, reader: Any, writer: Any, picture: _Picture, suffix: str) -> None:
+        self._path, self._reader, self._writer, self._picture = path, reader, writer, picture
+        self._source = _video_stream(reader, path)
+        self._video = self._add_video(suffix)
         self._audio = {stream.index: self._add_audio(stream) for stream in reader.streams.audio}
         self._last_pts: int | None = None
         writer.metadata.update(reader.metadata)
 
     def run(self, on_frame: OnFrame, on_progress: OnProgress) -> int:
         done, total = 0, self._expected_frames()
-        for packet in self._reader.demux(self._source, *self._reader.streams.audio):
+        for packet in self._packets():
             if packet.stream.index in self._audio:
                 self._write_audio(packet)
                 continue
-            for decoded in packet.decode():
+            for decoded in self._decoded(packet):
                 self._write_frame(decoded, on_frame)
                 done += 1
                 on_progress(done, total)
         self._flush()
         return done
+
+    def _packets(self) -> Iterator[Any]:
+        """All packets; raises MediaError where the file ends before it says it does."""
+        reader, pictures, last_s = self._reader, 0, 0.0
+        with _read_errors(self._path):
+            for packet in reader.demux(self._source, *reader.streams.audio):
+                if packet.is_corrupt:
+                    raise self._cut_off(last_s)
+                pictures += packet.stream is self._source and packet.size > 0
+                if packet.pts is not None:
+                    last_s = max(last_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+                yield packet
+        if pictures < self._source.frames or last_s < self._duration_s() * _LEAST_READ:
+            raise self._cut_off(last_s)
+
+    def _duration_s(self) -> float:
+        return float((self._reader.duration or 0) / av.time_base)
+
+    def _cut_off(self, last_s: float) -> MediaError:
+        return MediaError(
+            f"{self._path} is cut off or damaged: it states {self._duration_s():.1f} s and can be read up to "
+            f"{last_s:.1f} s. Copy it again."
+        )
+
+    def _decoded(self, packet: Any) -> list[Any]:
+        with _read_errors(self._path):
+            return list(packet.decode())
 
     def _add_video(self, suffix: str) -> Any:
         encoder, options = ENCODERS[suffix]
@@ -200,7 +239,7 @@ class _Copy:
     def _write_audio(self, packet: Any) -> None:
         stream, is_copied = self._audio[packet.stream.index]
         if not is_copied:
-            for samples in packet.decode():
+            for samples in self._decoded(packet):
                 self._writer.mux(stream.encode(samples))
         elif packet.dts is not None:
             packet.stream = stream

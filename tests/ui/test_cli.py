@@ -1,6 +1,8 @@
 """The command as a user calls it: results, reports, one sentence for every mistake."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 
@@ -244,7 +246,7 @@ def test_a_benchmark_without_a_face_is_refused(run, finder, dfm, portrait):
     finder.found[:] = [NOBODY]
     status, _, error = run("bench", "--quick", "--face", dfm, "--picture", portrait)
     assert status == 1
-    assert "No face was found" in error
+    assert "No face is seen" in error
 
 
 def test_an_error_in_a_frame_is_no_reason_to_stop(run, finder, clip, dfm, tmp_path):
@@ -256,6 +258,13 @@ def test_an_error_in_a_frame_is_no_reason_to_stop(run, finder, clip, dfm, tmp_pa
     assert figures["frames_in"] == FRAMES
     assert figures["frames_covered"] == 3
     assert figures["frames_swapped"] == FRAMES - 3
+
+
+def test_being_ended_leaves_nothing_behind(run, finder, clip, dfm, tmp_path, monkeypatch):
+    monkeypatch.setattr(finder, "find", lambda *arguments: os.kill(os.getpid(), signal.SIGTERM))
+    status, _, _ = run("swap", clip, tmp_path / "out.mp4", "--face", dfm)
+    assert status == 143
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mp4", "negative.dfm"]
 
 
 def python(*arguments):

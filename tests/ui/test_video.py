@@ -183,6 +183,28 @@ def test_a_cut_off_file_leaves_an_older_output_alone(clip, tmp_path):
     assert not list(tmp_path.glob(".*part*"))
 
 
+@pytest.mark.parametrize("part", [0.5, 0.8])
+@pytest.mark.parametrize("ending", [".mkv", ".mp4"])
+def test_a_file_that_ends_too_early_is_an_error(tmp_path, ending, part):
+    options = {"movflags": "faststart"} if ending == ".mp4" else {}
+    whole = write_clip(tmp_path / f"whole{ending}", frames=50, audio="aac", options=options)
+    cut = tmp_path / f"cut{ending}"
+    cut.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * part)])
+    with pytest.raises(MediaError, match="is cut off or damaged"):
+        copied(cut, tmp_path / "out.mp4")
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_damaged_file_is_not_blamed_on_the_output(tmp_path):
+    whole = write_clip(tmp_path / "whole.mp4", frames=50, options={"movflags": "faststart"})
+    content = bytearray(whole.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 2000] = bytes(2000)
+    (tmp_path / "broken.mp4").write_bytes(content)
+    with pytest.raises(MediaError, match=r"broken\.mp4"):
+        copied(tmp_path / "broken.mp4", tmp_path / "out.mp4")
+
+
 def test_an_error_in_the_middle_leaves_nothing(clip, tmp_path):
     def fail(frame):
         if frame.timestamp_ns > 200_000_000:
