@@ -47,15 +47,8 @@ class Networks:
         self.device = device
         self._sessions = _sessions(device, models_from)
         detector, mesh = self._sessions
-        self._detector, self._mesh = detector_for(detector), FaceMesh(mesh)
-        self.finder = FaceFinder(self._detector, self._mesh)
+        self.finder = FaceFinder(detector_for(detector), FaceMesh(mesh))
         self.provider, self.notice = mesh.provider, mesh.notice
-
-    def faces_in(self, picture: ImageBGR) -> list[tuple[Points, npt.NDArray[np.float32], float]]:
-        """Points, depth and presence of all faces of a picture that belongs to no stream."""
-        found = FaceFinder(self._detector, self._mesh).find(picture, 0, Settings())
-        faces = [face for face in (found.target, *found.others) if face is not None]
-        return [(face.landmarks, face.depth, face.presence) for face in faces]
 
     def share(self) -> "Networks":
         """These networks, for one more user; each has to close them."""
