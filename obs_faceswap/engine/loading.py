@@ -3,9 +3,7 @@
 import logging
 import threading
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +18,10 @@ from obs_faceswap.engine.pictures import read_picture
 from obs_faceswap.engine.session import Session
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.swap.dfm import DfmSwapper
-from obs_faceswap.engine.swap.photo import PhotoSwapper
-from obs_faceswap.engine.types import Detector, ImageBGR, Points, Swapper
+from obs_faceswap.engine.swap.photo import FindLandmarks, PhotoSwapper
+from obs_faceswap.engine.types import ImageBGR, Points, Swapper
 
 logger = logging.getLogger(__name__)
-
-Landmarks: TypeAlias = tuple[Points, npt.NDArray[np.float32], float]  # points, depth, presence
 
 _MESH = "facemesh_468"
 _MOST_PICTURES = 24  # of one person; more add seconds to loading and hardly a new view
@@ -93,9 +89,9 @@ class Worn:
     @property
     def notice(self) -> str:
         """What the user should know: pictures that could not be used, or another device than asked for."""
-        return (self.session.notice if self.session is not None else "") or getattr(
-            self.swapper, "notice", ""
-        )
+        if self.session is not None:
+            return self.session.notice
+        return str(getattr(self.swapper, "notice", ""))
 
     @property
     def has_morph(self) -> bool:
@@ -130,9 +126,8 @@ def _wear_photo(face: InstalledFace, settings: Settings, models_from: Path | Non
     # Sessions of their own, on the CPU: the running ones belong to another thread.
     sessions = _sessions(providers.CPU, models_from)
     try:
-        find = partial(_all_faces, detector_for(sessions[0]), FaceMesh(sessions[1]))
         names = [file.name for file in files]
-        return Worn(PhotoSwapper(pictures, find, settings, names), face.kind)
+        return Worn(PhotoSwapper(pictures, _finding(sessions), settings, names), face.kind)
     finally:
         for session in sessions:
             session.close()
@@ -155,8 +150,14 @@ def _readable(face: InstalledFace) -> tuple[list[Path], list[ImageBGR]]:
     return read, pictures
 
 
-def _all_faces(detector: Detector, mesh: FaceMesh, picture: ImageBGR) -> list[Landmarks]:
-    """The faces of a still, each as points, depth and presence."""
-    found = FaceFinder(detector, mesh).find(picture, 0, Settings(smoothing=0))
-    faces = [face for face in (found.target, *found.others) if face is not None]
-    return [(face.landmarks, face.depth, face.presence) for face in faces]
+def _finding(sessions: tuple[Session, Session]) -> FindLandmarks:
+    """Finds all faces of a still with the given networks."""
+    detector, mesh = detector_for(sessions[0]), FaceMesh(sessions[1])
+
+    def find(picture: ImageBGR) -> list[tuple[Points, npt.NDArray[np.float32], float]]:
+        found = FaceFinder(detector, mesh).find(picture, 0, Settings(smoothing=0))
+        if found.target is None:  # what is no target is a doubtful face: an animal's, a puppet's
+            return []
+        return [(face.landmarks, face.depth, face.presence) for face in (found.target, *found.others)]
+
+    return find

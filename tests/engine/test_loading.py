@@ -1,0 +1,166 @@
+"""Loading a face: pictures, folders, models; and with the real networks where they are."""
+
+import cv2
+import numpy as np
+import pytest
+import tiny_networks
+from tiny_clips import picture_of
+
+from obs_faceswap.engine import loading, pipeline
+from obs_faceswap.engine.errors import FaceError, MediaError, ModelMissingError, UnsupportedModelError
+from obs_faceswap.engine.faces import FaceKind
+from obs_faceswap.engine.formats import PixelFormat
+from obs_faceswap.engine.pictures import read_picture
+from obs_faceswap.engine.settings import Settings
+from obs_faceswap.engine.types import Frame, Shown
+
+
+@pytest.fixture
+def photos(monkeypatch):
+    """What photo faces are made of, without networks: the (pictures, names) each was given."""
+    made = []
+
+    class FakePhoto:
+        notice = ""
+
+        def __init__(self, pictures, find_landmarks, settings, names):
+            made.append((pictures, names))
+
+    monkeypatch.setattr(loading, "PhotoSwapper", FakePhoto)
+    monkeypatch.setattr(loading, "_sessions", lambda device, models_from: ())
+    monkeypatch.setattr(loading, "_finding", lambda sessions: None)
+    return made
+
+
+def write_picture(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), picture_of(1, 32, 24))
+    return path
+
+
+def test_a_picture_is_worn(photos, tmp_path):
+    path = write_picture(tmp_path / "anna.png")
+    worn = loading.wear(Settings(face_file=str(path)))
+    (pictures, names) = photos[0]
+    assert worn.kind is FaceKind.PHOTO
+    assert not worn.has_morph
+    assert names == ["anna.png"]
+    assert np.array_equal(pictures[0], cv2.imread(str(path)))
+
+
+def test_the_list_comes_before_the_file(photos, tmp_path):
+    chosen, other = write_picture(tmp_path / "a.png"), write_picture(tmp_path / "b.png")
+    loading.wear(Settings(face=str(chosen), face_file=str(other)))
+    assert photos[0][1] == ["a.png"]
+
+
+def test_of_a_folder_what_can_be_read_is_worn(photos, tmp_path):
+    for name in ("1.png", "3.png"):
+        write_picture(tmp_path / "anna" / name)
+    (tmp_path / "anna" / "2.png").write_bytes(b"no picture")
+    worn = loading.wear(Settings(face_file=str(tmp_path / "anna")))
+    assert worn.kind is FaceKind.FOLDER
+    assert photos[0][1] == ["1.png", "3.png"]
+
+
+def test_a_folder_without_a_readable_picture_is_refused(photos, tmp_path):
+    (tmp_path / "anna").mkdir()
+    (tmp_path / "anna" / "1.png").write_bytes(b"no picture")
+    with pytest.raises(MediaError, match=r"1\.png is not a picture"):
+        loading.wear(Settings(face_file=str(tmp_path / "anna")))
+
+
+def test_of_very_many_pictures_some_of_all_are_worn(photos, tmp_path):
+    for number in range(100):
+        write_picture(tmp_path / "anna" / f"{number:03}.png")
+    loading.wear(Settings(face_file=str(tmp_path / "anna")))
+    names = photos[0][1]
+    assert 12 < len(names) <= 24
+    assert names[0] < "010.png"
+    assert names[-1] > "089.png"
+
+
+@pytest.mark.parametrize("morph", [False, True])
+def test_a_model_is_worn(tmp_path, morph):
+    path = tmp_path / "anna.dfm"
+    path.write_bytes(tiny_networks.dfm(64, morph=morph))
+    worn = loading.wear(Settings(face_file=str(path), device="cpu"))
+    assert worn.kind is FaceKind.DFM
+    assert worn.has_morph is morph
+    assert worn.session.provider == "cpu"
+    worn.close()
+
+
+@pytest.mark.parametrize("content", [b"", b"no network", tiny_networks.double()])
+def test_what_is_no_model_is_refused(tmp_path, content):
+    path = tmp_path / "anna.dfm"
+    path.write_bytes(content)
+    with pytest.raises(UnsupportedModelError):
+        loading.wear(Settings(face_file=str(path), device="cpu"))
+
+
+def test_a_model_that_is_cut_off_is_refused(tmp_path):
+    whole = tiny_networks.dfm(64)
+    (tmp_path / "anna.dfm").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UnsupportedModelError):
+        loading.wear(Settings(face_file=str(tmp_path / "anna.dfm"), device="cpu"))
+
+
+def test_missing_networks_are_told_from_missing_faces(home, tmp_path):
+    with pytest.raises(ModelMissingError, match="not on this machine"):
+        loading.wear(Settings(face_file=str(write_picture(tmp_path / "anna.png"))))
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n", b"GIF89a"])
+def test_a_broken_picture_is_refused(tmp_path, content):
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(MediaError, match="not a picture that can be read"):
+        read_picture(tmp_path / "a.png")
+
+
+def test_a_picture_is_read_upright_and_from_any_name(tmp_path):
+    path = tmp_path / "Zoë 写真.jpg"
+    portrait = np.zeros((40, 20, 3), np.uint8)
+    portrait[:20] = 255
+    # A tag that says: turn a quarter clockwise to see it upright.
+    exif = bytes.fromhex("ffe1002245786966000049492a00080000000100120103000100000006000000") + bytes(4)
+    jpeg = cv2.imencode(".jpg", np.rot90(portrait))[1].tobytes()
+    path.write_bytes(jpeg[:2] + exif + jpeg[2:])
+    image = read_picture(path)
+    assert image.shape == (40, 20, 3)
+    assert image[5].mean() > 200 > 50 > image[-5].mean()
+
+
+def frame_of(image):
+    height, width = image.shape[:2]
+    return Frame(PixelFormat.BGR3, width, height, (image.reshape(height, -1),))
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("face", ["synthetic_em_b.png", "grace_hopper.jpg"])
+def test_a_photo_face_is_worn_with_the_real_networks(shared, home, face):
+    settings = Settings(face_file=str(shared / "image" / face), device="cpu")
+    engine = pipeline.load(settings, shared / "models")
+    try:
+        before = read_picture(shared / "image" / "synthetic_em_c.png")
+        after = before.copy()
+        result = engine.process(frame_of(after), settings)
+    finally:
+        engine.close()
+    assert result.shown is Shown.SWAPPED
+    points = result.faces[0].landmarks
+    low, high = points.min(0).astype(int), points.max(0).astype(int)
+    inside = np.s_[low[1] : high[1], low[0] : high[0]]
+    changed = np.abs(before.astype(int) - after).max(2)
+    assert changed[inside].mean() > 8
+    assert changed[: low[1] // 2].max() == 0
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("picture", "message"),
+    [("tfjs_three_people.jpg", "faces"), ("two_people.jpg", "faces"), ("animal_lp_s22.jpg", "no face")],
+)
+def test_a_picture_without_one_clear_face_is_refused(shared, home, picture, message):
+    with pytest.raises(FaceError, match=message):
+        loading.wear(Settings(face_file=str(shared / "image" / picture)), shared / "models")
