@@ -115,7 +115,7 @@ def _shrunk(image: ImageBGR, matrix: Matrix, side: int, factor: int) -> tuple[Im
     x0, y0 = np.clip(np.floor(low) - margin, 0, (width - 1, height - 1)).astype(int)
     x1, y1 = np.clip(np.ceil(high) + 1 + margin, (x0 + 1, y0 + 1), (width, height)).astype(int)
     small = max(1, (x1 - x0) // factor), max(1, (y1 - y0) // factor)
-    # Whole multiples: OpenCV averages those several times faster. What is left out is less than one small pixel.
+    # Whole multiples: OpenCV averages those several times faster; less than one small pixel is left out.
     x1, y1 = min(x1, x0 + small[0] * factor), min(y1, y0 + small[1] * factor)
     part = cv2.resize(image[y0:y1, x0:x1], small, interpolation=cv2.INTER_AREA)
     step = np.array([(x1 - x0) / small[0], (y1 - y0) / small[1]])
