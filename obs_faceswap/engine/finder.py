@@ -125,7 +125,7 @@ class FaceFinder:
         The target is the largest face at first and then the same one until it is gone for more than a second.
         It is None while it is out of sight.
         """
-        starts = self._timestamp_ns is None
+        starts = self._starts(image_bgr)
         self._advance(timestamp_ns)
         cut = self._cuts.step(image_bgr)
         self._follow(image_bgr)
@@ -142,6 +142,15 @@ class FaceFinder:
         """Goes on with another finder's stream: its clock, its faces, and which of them is the target."""
         self._cuts, self._tracks, self._target, self._made = old._cuts, old._tracks, old._target, old._made
         self._now_s, self._timestamp_ns, self._search_at_s = old._now_s, old._timestamp_ns, old._search_at_s
+        self._views, self._views_of = old._views, old._views_of
+
+    def _starts(self, image: ImageBGR) -> bool:
+        """Whether nothing is known of pictures of this size; faces of another size lie somewhere else now."""
+        height, width = image.shape[:2]
+        if self._views_of == (width, height):
+            return False
+        self._tracks, self._target = [], None
+        return True
 
     # --- time ---
 

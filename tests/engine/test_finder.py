@@ -384,6 +384,16 @@ def test_timestamps_that_stand_still_or_run_backwards_are_survived(stamps):
     assert is_on(found.target, ANNE)
 
 
+def test_a_new_size_of_the_picture_starts_over_at_once():
+    stream = Stream()
+    stream.see(ANNE, BEN)
+    stream.size = (640, 480)
+    larger = replace(ANNE, x=400, y=200, side=140)
+    found = stream.see(larger)
+    assert is_on(found.target, larger)
+    assert found.others == []
+
+
 def test_smoothing_changes_the_points_and_nothing_else():
     plain, smooth = Stream(), Stream()
     for step in range(10):
