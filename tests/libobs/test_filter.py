@@ -1,0 +1,389 @@
+"""One filter on a stand-in libobs: what goes out is finished, covered or black, never the frame itself."""
+
+import ctypes
+import json
+
+import numpy as np
+import pytest
+from fake_obs import FakeObs
+
+from obs_faceswap.engine import exchange as ex
+from obs_faceswap.engine.formats import PixelFormat, plane_sizes
+from obs_faceswap.engine.settings import Cover
+from obs_faceswap.engine.types import Result, Shown
+from obs_faceswap.engine.worker import State, Worker
+from obs_faceswap.libobs import abi
+from obs_faceswap.libobs import filter as filter_module
+from obs_faceswap.libobs.filter import Filter
+from obs_faceswap.libobs.stored import set_defaults
+
+ASYNC = abi.OBS_SOURCE_VIDEO | abi.OBS_SOURCE_ASYNC
+DRAWN = abi.OBS_SOURCE_VIDEO
+WIDTH, HEIGHT = 64, 36
+RAW, SWAPPED = 77, 78  # what the camera's samples are, and what the engine makes of them
+NUMBERS = {pixel_format: number for number, pixel_format in abi.VIDEO_FORMATS.items()}
+
+
+class Engine:
+    """Adds one to every sample."""
+
+    provider, notice, has_morph = "cpu", "", False
+
+    def process(self, frame, settings):
+        for plane in frame.planes:
+            plane += 1
+        return Result(Shown.SWAPPED)
+
+    def adopt(self, old):
+        pass
+
+    def close(self):
+        pass
+
+
+class SteppedWorker(Worker):
+    """A worker without a thread: the test steps it."""
+
+    def __init__(self, *arguments, **more):
+        super().__init__(*arguments, load=lambda settings, running: Engine(), **more)
+
+    def start(self):
+        pass
+
+    def close(self):
+        self._end()
+
+    def catch_up(self):
+        """Loads the engine and finishes what was offered."""
+        while self._engine is None:
+            self.step()
+        while self.step():
+            pass
+
+
+@pytest.fixture
+def obs():
+    return FakeObs()
+
+
+@pytest.fixture
+def make(obs, monkeypatch):
+    """Makes a filter whose threads the test runs by hand: `make(flags, **settings)` -> (filter, address)."""
+    monkeypatch.setattr(filter_module, "Worker", SteppedWorker)
+    monkeypatch.setattr(filter_module.CoverThread, "start", lambda self: None)
+    made = []
+
+    def one(flags=ASYNC, **settings):
+        _, address = obs.add_source(flags)
+        data = obs.add_data(face="Anna", **settings)
+        set_defaults(obs, data)
+        made.append(Filter(obs, address, data))
+        made[-1].start_engine()
+        made[-1].tick()
+        return made[-1], address
+
+    yield one
+    for each in made:
+        each.close()
+
+
+class Camera:
+    """A stream of equal frames in one format."""
+
+    def __init__(self, pixel_format=PixelFormat.I420, width=WIDTH, height=HEIGHT, number=None):
+        self.planes = [
+            np.empty((rows, stride), np.uint8) for stride, rows in plane_sizes(pixel_format, width, height)
+        ]
+        number = NUMBERS[pixel_format] if number is None else number
+        self.frame = abi.SourceFrame(width=width, height=height, format=number)
+        for index, plane in enumerate(self.planes):
+            self.frame.data[index], self.frame.linesize[index] = plane.ctypes.data, plane.shape[1]
+
+    def through(self, made, value=RAW):
+        """One frame through the filter; the values its planes hold then."""
+        for plane in self.planes:
+            plane[:] = value
+        made.filter_video(ctypes.addressof(self.frame))
+        return [set(plane.ravel().tolist()) for plane in self.planes]
+
+    def is_raw(self, values):
+        return any(RAW in plane for plane in values)
+
+
+BLACK = [{16}, {128}, {128}]
+
+
+def test_from_the_first_frame_to_a_swap(make):
+    made, _ = make()
+    camera = Camera()
+    assert camera.through(made) == BLACK  # no memory yet
+    made._cover.step()
+    assert camera.through(made) == BLACK  # no cover yet
+    made._cover.step()
+    assert camera.through(made) == [{RAW}] * 3  # the cover of one colour is that colour
+    made._worker.catch_up()
+    assert camera.through(made) == [{SWAPPED}] * 3
+    words = made._exchange.words
+    assert words[ex.FRAMES_IN] == words[ex.CALLBACKS] == 4
+    assert words[ex.FRAMES_SHOWN + ex.KIND_COVERED] == 3
+    assert words[ex.FRAMES_SHOWN + ex.KIND_SWAPPED] == 1
+    assert words[ex.FRAMES_SHOWN + ex.KIND_ORIGINAL] == 0
+
+
+@pytest.mark.parametrize("cover", Cover)
+@pytest.mark.parametrize("number", [*abi.VIDEO_FORMATS, 18])
+def test_without_an_engine_raw_goes_out_under_show_original_alone(make, cover, number):
+    made, _ = make(cover=cover.value)
+    camera = Camera(abi.VIDEO_FORMATS.get(number, PixelFormat.I420), number=number)
+    raw = [camera.is_raw(camera.through(made)) for _ in range(3)]
+    assert raw == [cover is Cover.ORIGINAL] * 3
+
+
+def test_a_new_size_in_mid_stream_is_hidden_until_there_is_memory(make):
+    made, _ = make()
+    for camera in (Camera(), Camera(PixelFormat.NV12, 128, 72), Camera()):
+        assert not camera.is_raw(camera.through(made))
+        made._cover.step()
+        camera.through(made)
+        made._worker.catch_up()
+        assert camera.through(made) == [{SWAPPED}] * len(camera.planes)
+
+
+def test_an_unknown_format_is_said(make):
+    made, _ = make()
+    Camera(number=22).through(made)
+    assert "number 22" in made.view().status
+
+
+@pytest.mark.parametrize("cover", Cover)
+def test_an_error_in_the_callback_hides_the_picture(make, monkeypatch, cover):
+    made, _ = make(cover=cover.value)
+    camera = Camera()
+    monkeypatch.setattr(made._exchange, "current", lambda key: 1 / 0)
+    for plane in camera.planes:
+        plane[:] = RAW
+    with pytest.raises(ZeroDivisionError):
+        made.filter_video(ctypes.addressof(camera.frame))
+    values = [set(plane.ravel().tolist()) for plane in camera.planes]
+    assert values == ([{RAW}] * 3 if cover is Cover.ORIGINAL else BLACK)
+
+
+def test_after_the_engine_was_stopped_the_picture_is_covered(make):
+    made, _ = make(cover="blur")
+    camera = Camera()
+    camera.through(made)
+    made._cover.step()
+    camera.through(made)
+    made._worker.catch_up()
+    made.stop_engine()
+    assert camera.through(made) == BLACK
+    made._cover.step()
+    assert camera.through(made, 50) == [{RAW}] * 3
+    assert "not loaded" in made.view().status
+    made.start_engine()
+    camera.through(made)
+    made._worker.catch_up()
+    assert camera.through(made) == [{SWAPPED}] * 3
+
+
+def test_while_nobody_sees_the_source_nothing_is_copied_in(make, obs):
+    made, address = make()
+    camera = Camera()
+    camera.through(made)
+    made._cover.step()
+    obs.showing[obs.parents[address]] = False
+    for _ in range(8):
+        made.tick()
+    offered = made._exchange.words[ex.OFFERED]
+    assert not camera.is_raw(camera.through(made))
+    assert made._exchange.words[ex.OFFERED] == offered
+
+
+# --- settings ---
+
+
+def test_a_changed_setting_reaches_the_worker_and_the_policy(make, obs):
+    made, _ = make()
+    data = obs.add_data(face="Anna", cover="hide", opacity=0.25)
+    set_defaults(obs, data)
+    made.update(data)
+    assert made._worker._settings.opacity == 0.25
+    assert list(Cover)[made._exchange.words[ex.POLICY]] is Cover.HIDE
+
+
+def test_stored_values_that_do_not_fit_are_said_and_replaced(make):
+    made, _ = make(opacity=7.0, cover="nothing")
+    view = made.view()
+    assert (view.settings.opacity, view.settings.cover) == (1.0, Cover.FREEZE_BLUR)
+    assert "opacity is 7" in view.status
+    assert "cover is “nothing”" in view.status
+
+
+# --- the panel's renewal ---
+
+
+def test_the_panel_is_renewed_on_news_once(make, obs):
+    made, address = make()
+    obs.updated_properties.clear()
+    made._on_news()
+    for _ in range(5):
+        made.tick()
+    assert obs.updated_properties == [address]
+
+
+def test_the_panel_is_left_alone_while_the_user_changes_something(make, obs, monkeypatch):
+    made, address = make()
+    made.tick()
+    obs.updated_properties.clear()
+    clock = [1000.0]
+    monkeypatch.setattr(filter_module.time, "monotonic", lambda: clock[0])
+    data = obs.add_data(face="Anna")
+    set_defaults(obs, data)
+    made.update(data)
+    made._on_news()
+    made.tick()
+    assert not obs.updated_properties
+    clock[0] += 2.0
+    made.tick()
+    assert obs.updated_properties == [address]
+
+
+# --- drawing ---
+
+
+def test_a_stream_is_drawn_by_obs_once_it_went_through_the_filter(make, obs):
+    made, _ = make()
+    camera = Camera()
+    made.render()
+    assert "obs_source_skip_video_filter" not in obs.calls  # a frame of before the filter: covered
+    assert "gs_draw_sprite" in obs.calls
+    camera.through(made)
+    made.render()
+    assert "obs_source_skip_video_filter" in obs.calls
+
+
+def test_a_frame_of_while_the_filter_was_off_is_not_drawn(make, obs):
+    made, address = make()
+    Camera().through(made)
+    obs.enabled[address] = False
+    for _ in range(4):
+        made.tick()
+    obs.calls.clear()
+    made.render()
+    assert "obs_source_skip_video_filter" not in obs.calls
+
+
+def test_leaving_show_original_does_not_leave_the_original_on_the_screen(make, obs):
+    made, _ = make(cover="original")
+    Camera().through(made)
+    data = obs.add_data(face="Anna", cover="blur")
+    set_defaults(obs, data)
+    made.update(data)
+    obs.calls.clear()
+    made.render()
+    assert "obs_source_skip_video_filter" not in obs.calls
+    assert "gs_draw_sprite" in obs.calls
+
+
+@pytest.mark.parametrize("cover", Cover)
+def test_a_drawn_source_without_an_engine(make, obs, cover):
+    made, _ = make(DRAWN, cover=cover.value)
+    obs.calls.clear()
+    made.render()
+    assert ("obs_source_skip_video_filter" in obs.calls) == (cover is Cover.ORIGINAL)
+    assert ("gs_draw_sprite" in obs.calls) == (cover in (Cover.FREEZE_BLUR, Cover.BLUR))
+
+
+def ticked(made):
+    made.tick()
+    made.render()
+
+
+def test_a_drawn_source_is_read_back_swapped_and_drawn(make, obs):
+    made, _ = make(DRAWN)
+    obs.pixels = bytes([RAW]) * (WIDTH * 4 + 32) * HEIGHT  # rows of some graphics cards are padded
+    ticked(made)
+    made._cover.step()
+    for _ in range(3):
+        ticked(made)
+    made._worker.catch_up()
+    ticked(made)
+    assert obs.uploads == [bytes([SWAPPED]) * WIDTH * 4 * HEIGHT]
+
+
+def test_a_source_drawn_twice_in_a_tick_is_read_back_once(make, obs):
+    made, _ = make(DRAWN)
+    obs.pixels = bytes(WIDTH * 4 * HEIGHT)
+    ticked(made)
+    made._cover.step()
+    obs.calls.clear()
+    ticked(made)
+    made.render()
+    made.render()
+    assert obs.calls.count("gs_stage_texture") == 1
+    assert made._exchange.words[ex.FRAMES_IN] == 2
+
+
+def test_hdr_is_covered_and_said(make, obs):
+    made, _ = make(DRAWN)
+    obs.color_space = abi.GS_CS_709_SCRGB
+    obs.calls.clear()
+    ticked(made)
+    assert "obs_source_skip_video_filter" not in obs.calls
+    assert "gs_stage_texture" not in obs.calls
+    assert "HDR" in made.view().status
+
+
+def test_a_new_size_frees_the_old_textures(make, obs):
+    made, _ = make(DRAWN)
+    ticked(made)
+    first = dict(obs.alive)
+    obs.size = (128, 72)
+    ticked(made)
+    assert len(obs.alive) == len(first)
+    assert not obs.alive.keys() & first.keys()
+
+
+def test_a_source_without_a_size_draws_nothing(make, obs):
+    made, _ = make(DRAWN)
+    obs.size = (0, 0)
+    obs.calls.clear()
+    ticked(made)
+    assert "gs_draw_sprite" not in obs.calls
+    assert "obs_source_skip_video_filter" not in obs.calls
+
+
+def test_closing_frees_the_textures_inside_the_graphics_context(make, obs):
+    made, _ = make(DRAWN)
+    ticked(made)
+    assert obs.alive
+    obs.calls.clear()
+    made.close()
+    assert not obs.alive
+    assert obs.calls[0] == "obs_enter_graphics"
+    assert obs.calls[-1] == "obs_leave_graphics"
+
+
+# --- telling ---
+
+
+def test_the_status_has_the_worker_s_words(make):
+    made, _ = make()
+    made._worker.catch_up()
+    assert made._worker.status().state is State.RUNNING
+    assert "Wearing “Anna”" in made.view().status
+
+
+def test_the_report_is_written_where_it_was_asked_for(make, monkeypatch, tmp_path):
+    path = tmp_path / "report.json"
+    monkeypatch.setenv("OBS_FACESWAP_REPORT", str(path))
+    made, _ = make()
+    camera = Camera()
+    camera.through(made)
+    made._write_report()
+    written = json.loads(path.read_text())
+    assert written["obs_version"] == "29.0.2"
+    assert written["frames_in"] >= 1
+    assert written["frames_raw"] == 0
+    assert "Starting" in written["status"] or "Loading" in written["status"]
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,158 @@
+"""The panel shows every setting in its group, and only what means something for the chosen face."""
+
+from pathlib import Path
+
+import pytest
+
+from obs_faceswap.engine import faces
+from obs_faceswap.engine.settings import OPTIONS, Settings
+from obs_faceswap.ui import obs_properties
+from obs_faceswap.ui.obs_properties import Severity, View, build, show_what_matters
+
+DEVICES = (("auto", "Automatic"), ("cpu", "CPU"))
+
+
+class Recorder:
+    """A panel that keeps what it is told."""
+
+    def __init__(self, root=None, key=""):
+        self.root = root or self
+        self.key = key
+        if root is None:
+            self.controls, self.groups, self.helps, self.hidden, self.changed = {}, [], {}, set(), {}
+
+    def group(self, key, label):
+        self.root.groups.append(label)
+        return Recorder(self.root, label)
+
+    def _add(self, key, *what):
+        assert key not in self.root.controls
+        self.root.controls[key] = (self.key, *what)
+
+    def number(self, key, *what):
+        self._add(key, "number", *what)
+
+    def choice(self, key, *what):
+        self._add(key, "choice", *what)
+
+    def path(self, key, *what):
+        self._add(key, "path", *what)
+
+    def info(self, key, *what):
+        self._add(key, "info", *what)
+
+    def button(self, key, *what):
+        self._add(key, "button", *what)
+
+    def help(self, key, message):
+        self.root.helps[key] = message
+
+    def on_change(self, key, changed):
+        self.root.changed[key] = changed
+
+    def is_visible(self, key):
+        return key not in self.root.hidden
+
+    def set_visible(self, key, visible):
+        self.root.hidden.discard(key)
+        if not visible:
+            self.root.hidden.add(key)
+
+
+def built(settings=None, **more):
+    panel = Recorder()
+    view = View(settings or Settings(), "All is well.", Severity.NORMAL, DEVICES, **more)
+    build(panel, view, "refresh", "changed")
+    return panel
+
+
+@pytest.fixture
+def installed(home):
+    folder = home / "data" / "faces"
+    folder.mkdir(parents=True)
+    for name in ("Anna.png", "bert.dfm"):
+        (folder / name).write_bytes(b"x")
+    return folder
+
+
+def test_every_setting_is_there_once_in_its_group_with_its_help(home):
+    panel = built()
+    assert set(panel.controls) == {option.key for option in OPTIONS} | {"status", "refresh"}
+    for option in OPTIONS:
+        assert panel.controls[option.key][0] == option.group
+        assert panel.helps[option.key] == option.help
+    assert panel.groups == list(dict.fromkeys(option.group for option in OPTIONS))
+
+
+def test_the_status_comes_first(home):
+    panel = built()
+    assert list(panel.controls)[:2] == ["status", "refresh"]
+    assert panel.controls["status"] == ("", "info", "Status", "All is well.", Severity.NORMAL)
+
+
+def choices(panel, key):
+    return panel.controls[key][3]
+
+
+def test_installed_faces_are_listed_and_a_file_can_be_chosen(installed):
+    assert choices(built(), "face") == (("", "From a file …"), ("Anna", "Anna"), ("bert", "bert"))
+
+
+def test_a_face_that_vanished_stays_chosen(installed):
+    assert choices(built(Settings(face="Carl")), "face")[-1] == ("Carl", "Carl (not found)")
+
+
+def test_devices_and_one_that_is_gone(home):
+    assert choices(built(), "device") == DEVICES
+    assert choices(built(Settings(device="cuda:1")), "device")[-1] == ("cuda:1", "cuda:1 (not found)")
+
+
+def test_the_file_picker_takes_what_can_be_a_face(home):
+    kinds = built().controls["face_file"][3]
+    assert all(f"*{ending}" in kinds for ending in faces.PICTURES + faces.MODELS)
+
+
+@pytest.mark.parametrize(
+    ("face", "has_morph", "hidden"),
+    [
+        ("", False, {"morph"}),
+        ("Anna", True, {"morph", "face_file"}),
+        ("bert", False, {"morph", "face_file"}),
+        ("bert", True, {"face_file"}),
+        ("nobody", True, {"morph", "face_file"}),
+    ],
+)
+def test_only_what_means_something_is_shown(installed, face, has_morph, hidden):
+    expected = hidden | _of_other_kinds(face)
+    panel = built(Settings(face=face), has_morph=has_morph)
+    assert panel.hidden == expected
+    other = built()
+    show_what_matters(other, face, "", has_morph)
+    assert other.hidden == expected
+
+
+def _of_other_kinds(face):
+    """Settings that the declaration keeps for photo faces or for models alone."""
+    wanted = {"bert": "dfm"}.get(face, "photo")
+    return {option.key for option in OPTIONS if option.shown in {"photo", "dfm"} - {wanted}}
+
+
+def test_a_change_is_said_once(installed):
+    panel = built()
+    assert show_what_matters(panel, "Anna", "", False)
+    assert not show_what_matters(panel, "Anna", "", False)
+
+
+def test_a_folder_of_faces_that_cannot_be_read_leaves_the_picker(home, monkeypatch):
+    def fail():
+        raise faces.FaceError("no")
+
+    monkeypatch.setattr(obs_properties.faces, "installed", fail)
+    assert choices(built(), "face") == (("", "From a file …"),)
+
+
+def test_a_file_s_kind_counts_too(home, tmp_path):
+    model = Path(tmp_path / "x.dfm")
+    model.write_bytes(b"x")
+    panel = built(Settings(face_file=str(model)), has_morph=True)
+    assert "morph" not in panel.hidden
