@@ -16,7 +16,7 @@ import obs_faceswap
 from obs_faceswap.engine import faces, models
 from obs_faceswap.engine.errors import ModelError, ModelMissingError
 from obs_faceswap.engine.settings import OPTIONS
-from obs_faceswap.ui import cli, doctor, settings_table
+from obs_faceswap.ui import cli, demo, doctor, settings_table
 
 REPORT_KEYS = {
     "obs_version", "provider", "frames_in", "frames_swapped", "frames_raw", "frames_frozen", "frames_covered",
@@ -247,6 +247,20 @@ def test_a_benchmark_without_a_face_is_refused(run, finder, dfm, portrait):
     status, _, error = run("bench", "--quick", "--face", dfm, "--picture", portrait)
     assert status == 1
     assert "No face is seen" in error
+
+
+def test_the_demo_gets_its_options(run, finder, monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(demo, "show", lambda *arguments: asked.append(arguments[:3]))
+    assert run("demo", "--out", tmp_path, "--seconds", "3", "--headless")[0] == 0
+    assert asked == [(tmp_path, 3.0, True)]
+
+
+@pytest.mark.parametrize("command", ["swap", "doctor", "models", "faces", "settings", "bench", "demo"])
+def test_every_command_has_help(run, command):
+    status, out, _ = run(command, "--help")
+    assert status == 0
+    assert f"obs-faceswap {command}" in out
 
 
 def test_an_error_in_a_frame_is_no_reason_to_stop(run, finder, clip, dfm, tmp_path):
