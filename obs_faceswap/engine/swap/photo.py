@@ -10,8 +10,9 @@ import numpy.typing as npt
 from obs_faceswap.engine.errors import FaceError
 from obs_faceswap.engine.settings import ColorTransfer, Keep, Settings
 from obs_faceswap.engine.swap import photo_mesh as mesh
-from obs_faceswap.engine.swap.photo_light import LightMatch
-from obs_faceswap.engine.swap.photo_shape import TO_OUTLINE, Pose, ShapeShift, fit_pose, to_head
+from obs_faceswap.engine.swap.photo_light import LightMatch, luma
+from obs_faceswap.engine.swap.photo_shading import Shading, side_slope
+from obs_faceswap.engine.swap.photo_shape import TO_OUTLINE, Pose, ShapeShift, egg_facing, fit_pose, to_head
 from obs_faceswap.engine.swap.photo_texture import SIDE, View, complete, view_of
 from obs_faceswap.engine.types import AlignedFace, ImageBGR, Mask, Points, SwappedFace
 
@@ -25,7 +26,8 @@ _CLEARLY_LARGER = 1.6  # a face so much larger than the next one is whom the pic
 
 # Cosine between a head's surface (an egg) and the line of sight where the mask begins and is full.
 _EDGE_ON, _SEEN = 0.02, 0.22
-_MASK_CM = 0.9  # from the outline inwards the mask rises from 0 to 1
+_EDGE_CM = 0.8  # from the outline inwards the swap fades in
+_MASK_GROWN = 0.05  # of the crop's side: default erosion 1.1 and twice the blur's sigma of 2.8 percent
 
 
 class PhotoSwapper:
@@ -63,10 +65,12 @@ class PhotoSwapper:
             raise FaceError(complaints[0] if complaints else "No picture was given. Choose one with a face.")
         self.notice = " ".join(complaints)
         self._textures = _Textures(views)
+        self._slope = float(np.mean([side_slope(luma(view.texture), view.known > 0.5) for view in views]))
         shapes = [to_head(found, view.pose) for found, view in zip(meshes, views, strict=True)]
         frontal = [max(0.05, view.pose.rotation[2, 2]) ** 4 for view in views]
         self._shape = ShapeShift(np.average(shapes, axis=0, weights=frontal))
         self._light = LightMatch()
+        self._shading = Shading()
         self._track_id = -1
         self.update(settings or Settings())
 
@@ -87,27 +91,34 @@ class PhotoSwapper:
             self._track_id = aligned.face.track_id
             self._shape.reset()
             self._light.reset()
+            self._shading.reset()
         live = _live_mesh(aligned)
         pose = fit_pose(live)
         target = live.copy()
         target[:, :2] += self._shape.step(live, pose)
-        u, v, dx, dy, mask = _fields(live, target, pose, aligned.warp.size)
+        u, v, dx, dy, alpha = _fields(live, target, pose, aligned.warp.size)
         texture = self._textures.for_pose(pose)
         swapped = _remapped(texture, u, v)
+        shading = self._shading.step(aligned.crop, live, egg_facing(pose), self._slope)
+        swapped = _shaded(swapped, shading, u, v)
         if self._matches_light:
-            swapped = self._light.match(swapped, aligned.crop, mask)
-        swapped = self._with_kept_parts(swapped, aligned, target, (dx, dy))
-        return SwappedFace(swapped, mask)
+            swapped = self._light.match(swapped, aligned.crop, alpha)
+        swapped = self._with_kept_parts(swapped, aligned, target, (dx, dy), alpha)
+        return SwappedFace(swapped, _around(alpha))
 
     def _with_kept_parts(
-        self, swapped: ImageBGR, aligned: AlignedFace, target: Floats, shift: tuple[Floats, Floats]
+        self,
+        swapped: ImageBGR,
+        aligned: AlignedFace,
+        target: Floats,
+        shift: tuple[Floats, Floats],
+        alpha: Mask,
     ) -> ImageBGR:
-        """The swap with the live eyes and the inside of the live mouth."""
+        """The swap with the live surroundings, the live eyes and the inside of the live mouth."""
         kept = _kept(target[:, :2], aligned.warp.size, self._keeps_mouth, self._keeps_eyes)
-        if not kept.any():
-            return swapped
+        alpha = alpha * (1 - kept)
         live = _shifted(aligned.crop, *shift)
-        return np.asarray(cv2.blendLinear(live, swapped, kept, 1 - kept), np.uint8)
+        return np.asarray(cv2.blendLinear(swapped, live, alpha, 1 - alpha), np.uint8)
 
 
 class _Textures:
@@ -177,15 +188,7 @@ def _live_mesh(aligned: AlignedFace) -> Floats:
     return np.column_stack([aligned.landmarks, aligned.face.depth * scale]).astype(np.float32)
 
 
-def _egg_normals() -> npt.NDArray[np.float64]:
-    """Normals of an egg around the head's vertices: facing without the nose's and the lips' own relief."""
-    around = mesh.HEAD - (0.0, 0.0, 4.0)
-    around[:, 1] *= 0.55
-    return np.asarray(around / np.linalg.norm(around, axis=1, keepdims=True), np.float64)
-
-
-_NORMALS = _egg_normals()
-_OUTLINE_WEIGHT = TO_OUTLINE / _MASK_CM
+_OUTLINE_WEIGHT = TO_OUTLINE / _EDGE_CM
 
 
 def _fields(live: Floats, target: Floats, pose: Pose, size: int) -> tuple[Floats, ...]:
@@ -213,9 +216,19 @@ def _fields(live: Floats, target: Floats, pose: Pose, size: int) -> tuple[Floats
     return tuple(np.asarray(channel, np.float32) for channel in (*wide[:4], np.clip(wide[4], 0, 1)))
 
 
+def _around(alpha: Mask) -> Mask:
+    """A mask so much larger than the swap that DeepFaceLive's default erosion and blur leave the swap alone.
+
+    Around the swap the crop is the live picture, so the mask's own edge shows nothing.
+    """
+    size = alpha.shape[0]
+    grown = 2 * round(size * _MASK_GROWN) + 1
+    shown = (alpha > 0.02).astype(np.float32)
+    return np.asarray(cv2.dilate(shown, np.ones((grown, grown), np.uint8)), np.float32)
+
+
 def _facing_weight(pose: Pose) -> npt.NDArray[np.float64]:
-    facing = -(_NORMALS @ pose.rotation[2])
-    return np.asarray(np.clip((facing - _EDGE_ON) / (_SEEN - _EDGE_ON), 0, 1), np.float64)
+    return np.asarray(np.clip((egg_facing(pose) - _EDGE_ON) / (_SEEN - _EDGE_ON), 0, 1), np.float64)
 
 
 def _grown(fields: Floats, covered: npt.NDArray[np.bool_]) -> Floats:
@@ -253,6 +266,16 @@ _EYE_SHRUNK = 0.85  # the lids stay the source's
 
 def _fill(kept: npt.NDArray[np.uint8], ring: Floats, weight: float) -> None:
     cv2.fillPoly(kept, [np.round(ring * 16).astype(np.int32)], 255 * weight, cv2.LINE_AA, 4)
+
+
+def _shaded(swapped: ImageBGR, shading: Floats, u: Floats, v: Floats) -> ImageBGR:
+    """The swap multiplied by what lies at its texels in a small texture."""
+    scale = shading.shape[0] / SIDE
+    half = swapped.shape[0] // 2
+    at = [(cv2.resize(field, (half, half)) + 0.5) * scale - 0.5 for field in (u, v)]
+    ratio = cv2.remap(shading, at[0], at[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    wide = cv2.cvtColor(cv2.resize(ratio, swapped.shape[:2]), cv2.COLOR_GRAY2BGR)
+    return np.asarray(cv2.multiply(swapped, wide, dtype=cv2.CV_8U), np.uint8)
 
 
 def _shifted(crop: ImageBGR, dx: Floats, dy: Floats) -> ImageBGR:

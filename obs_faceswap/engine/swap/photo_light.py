@@ -1,4 +1,4 @@
-"""Giving a swapped face the scene's light: brightness and color, coarse over the face."""
+"""Giving a swapped face the scene's brightness and tint."""
 
 from typing import TypeAlias
 
@@ -10,51 +10,50 @@ from obs_faceswap.engine.types import ImageBGR, Mask
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 
-_GRID = 32  # light is measured on so many cells a side
-_SIGMA = 2.6  # of the Gaussian that smooths it, cells: a third of a face
+_GRID = 32  # the crops are measured on so many cells a side
 _FLOOR = 6.0  # of 255, added to both sides: black has no color to match
 _LEAST, _MOST = 0.15, 5.0
-_LOCAL_LEAST, _LOCAL_MOST = 0.6, 1.6  # of the whole face's gain: light, not beards and shadows of hair
-_FOLLOW = 0.35  # of the way to a new frame's gains
+_LUMA = np.array([0.114, 0.587, 0.299], np.float32)  # BT.601, of blue, green and red
+_FOLLOW = 0.35  # of the way to a new frame's figures
+
+
+def luma(picture: ImageBGR | Floats) -> Floats:
+    """Brightness (H, W) of a BGR picture."""
+    return np.asarray(picture @ _LUMA, np.float32)
 
 
 class LightMatch:
-    """Multiplies the swap by the coarse ratio of live to swapped, steady in time."""
+    """Gives the swap the live face's mean brightness and tint, steady in time.
+
+    Brightness by a factor, so that light and dark parts keep their ratio; tint by a shift, so that a source
+    with hardly any blue does not get it all in one place.
+    """
 
     def __init__(self) -> None:
-        self._gains: Floats | None = None
+        self._match: Floats | None = None
 
     def reset(self) -> None:
         """Forgets the past: another face or scene."""
-        self._gains = None
+        self._match = None
 
     def match(self, swapped: ImageBGR, live: ImageBGR, mask: Mask) -> ImageBGR:
-        """The swapped crop (S, S, 3) in the light of the live one."""
-        gains = _gains(_cells(swapped), _cells(live), _cells(mask))
-        if self._gains is not None:
-            gains = self._gains + (gains - self._gains) * _FOLLOW
-        self._gains = np.asarray(gains, np.float32)
-        size = swapped.shape[:2]
-        wide = cv2.resize(self._gains, size, interpolation=cv2.INTER_LINEAR)
-        return np.asarray(cv2.multiply(swapped, wide, dtype=cv2.CV_8U), np.uint8)
+        """The swapped crop (S, S, 3) in the light of the live one, both inside a mask (S, S)."""
+        wanted = _measured(_cells(swapped), _cells(live), _cells(mask))
+        if self._match is not None:
+            wanted = self._match + (wanted - self._match) * np.float32(_FOLLOW)
+        self._match = wanted
+        gain, shift = float(wanted[0]), wanted[1:]
+        matrix = np.column_stack([np.eye(3) * gain, shift])
+        return np.asarray(cv2.transform(swapped, matrix), np.uint8)
 
 
 def _cells(picture: ImageBGR | Mask) -> Floats:
     return np.asarray(cv2.resize(picture, (_GRID, _GRID), interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _gains(swapped: Floats, live: Floats, mask: Floats) -> Floats:
-    """Live over swapped, (GRID, GRID, 3)."""
-    weight = mask[..., None] + 1e-6
-    total = weight.sum()
-    mean_live, mean_swapped = ((picture * weight).sum((0, 1)) / total for picture in (live, swapped))
-    overall = np.clip((mean_live + _FLOOR) / (mean_swapped + _FLOOR), _LEAST, _MOST)
-    local = (_coarse(live * weight) + _FLOOR * _coarse(weight)) / (
-        _coarse(swapped * weight) + _FLOOR * _coarse(weight)
-    )
-    return np.clip(local, overall * _LOCAL_LEAST, overall * _LOCAL_MOST).astype(np.float32)
-
-
-def _coarse(picture: Floats) -> Floats:
-    smooth = cv2.GaussianBlur(picture, (0, 0), _SIGMA)
-    return np.asarray(smooth.reshape(_GRID, _GRID, -1), np.float32)
+def _measured(swapped: Floats, live: Floats, mask: Floats) -> Floats:
+    """A factor for all colors and what to add to blue, green and red then: (4,)."""
+    weight = mask[..., None] / max(float(mask.sum()), 1e-6)
+    mean_swapped, mean_live = (swapped * weight).sum((0, 1)), (live * weight).sum((0, 1))
+    gain = np.clip((mean_live @ _LUMA + _FLOOR) / (mean_swapped @ _LUMA + _FLOOR), _LEAST, _MOST)
+    return np.concatenate([[gain], mean_live - mean_swapped * gain]).astype(np.float32)

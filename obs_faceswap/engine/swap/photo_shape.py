@@ -20,8 +20,9 @@ _INNER = np.flatnonzero(TO_OUTLINE > 1.2)
 # Lids and lips move with every blink and word; what they do says nothing about the shape.
 _RESTLESS = sorted({*INNER_LIPS, *(vertex for eye in EYES for vertex in eye)})
 
-_SMOOTHED_CM = 1.0
+_SMOOTHED_CM = 0.5
 _FREE_CM = 2.0  # this far inside the outline the source's shape is taken over in full
+_FREE_TO_Y = 3.0  # cm; below, at the mouth, what the expression does is larger than what people differ by
 _SLOWEST = 1 / 300  # of a frame's weight in the live person's mean shape
 
 
@@ -52,6 +53,20 @@ def fit_pose(mesh: npt.NDArray[np.floating]) -> Pose:
     return Pose(scale, rotation, mean_seen - scale * rotation @ mean_head)
 
 
+def _egg_normals() -> Doubles:
+    around = HEAD - (0.0, 0.0, 4.0)
+    around[:, 1] *= 0.55
+    return np.asarray(around / np.linalg.norm(around, axis=1, keepdims=True), np.float64)
+
+
+_EGG_NORMALS = _egg_normals()
+
+
+def egg_facing(pose: Pose) -> Doubles:
+    """Cosines (468,) between the line of sight and an egg around the head: without the nose's own relief."""
+    return np.asarray(-(_EGG_NORMALS @ pose.rotation[2]), np.float64)
+
+
 def to_head(mesh: npt.NDArray[np.floating], pose: Pose) -> Doubles:
     """A mesh (468, 3) in head coordinates."""
     return np.asarray((mesh - pose.shift) @ pose.rotation / max(pose.scale, 1e-9), np.float64)
@@ -63,7 +78,8 @@ def _smoothing() -> Doubles:
     kernel = np.exp(-(distances**2) / (2 * _SMOOTHED_CM**2))
     kernel[:, _RESTLESS] = 0
     weights = kernel / kernel.sum(axis=1, keepdims=True)
-    return np.asarray(weights * np.clip(TO_OUTLINE / _FREE_CM, 0, 1)[:, None], np.float64)
+    free = np.clip(TO_OUTLINE / _FREE_CM, 0, 1) * np.clip((_FREE_TO_Y - HEAD[:, 1]) / _FREE_CM, 0, 1)
+    return np.asarray(weights * free[:, None], np.float64)
 
 
 _SMOOTHING = _smoothing()

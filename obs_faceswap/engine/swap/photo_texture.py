@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from obs_faceswap.engine.swap import photo_mesh as mesh
-from obs_faceswap.engine.swap.photo_shape import TO_OUTLINE, Pose, fit_pose
+from obs_faceswap.engine.swap.photo_shape import TO_OUTLINE, Pose, egg_facing, fit_pose
 from obs_faceswap.engine.types import ImageBGR
 
 Floats: TypeAlias = npt.NDArray[np.float32]
@@ -18,11 +18,18 @@ SIDE = 640  # of a texture, px: a face of 500 px keeps its detail
 
 # Cosines between a face's surface and the line of sight: below the first a picture shows nothing of it that
 # could be used, above the second all.
-_GRAZING, _CLEAR = 0.2, 0.5
+_GRAZING, _CLEAR = 0.2, 0.45
+_NORMALS_CM = 0.7
+
+_DEPTH_GRID = 160  # a picture's face is drawn that large to find what hides behind the nose
+_TURNED_RAD = 0.15  # in pictures turned further, one half hides things and is seen worse
+# Difference of the cosines of a texel and its mirror image: below the first, the other half is used.
+_WORSE_HALF = (-0.6, -0.3)
+_HIDDEN_CELLS = 6.0  # deeper than what is seen there: 0.6 cm; the mesh's depth is rough
 
 # How far a color may be from the cheeks' before it is no skin, in their spreads; least spreads in Lab units.
 _SKIN, _NO_SKIN = 2.2, 3.2
-_LEAST_SPREAD = (9.0, 4.0, 4.5)
+_LEAST_SPREAD = (11.0, 4.5, 5.0)
 
 # Centimeters inside the mesh's outline, which may lie a little outside the face: not trusted, and trusted.
 _TRUSTED_CM = (0.2, 0.8)
@@ -44,14 +51,19 @@ def view_of(picture: ImageBGR, points: npt.NDArray[np.floating]) -> View:
     small, scale = _reduced(picture, points)
     vertices = mesh.with_rim(((points + 0.5) * scale - 0.5).astype(np.float32))
     shown, at = mesh.texture_map(SIDE)
-    places = mesh.interpolated(shown, at, np.column_stack([vertices[:, :2], _facing(vertices)]))
-    x, y, facing = (np.asarray(channel, np.float32) for channel in cv2.split(places))
+    pose = fit_pose(points)
+    facing = np.minimum(_facing(vertices), mesh.with_rim(egg_facing(pose)[:, None])[:, 0])
+    places = mesh.interpolated(shown, at, np.column_stack([vertices, facing]))
+    x, y, depth, facing = (np.asarray(channel, np.float32) for channel in cv2.split(places))
     texture = cv2.remap(small, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
     height, width = small.shape[:2]
     inside = (x > 0) & (y > 0) & (x < width - 1) & (y < height - 1) & (shown >= 0)
     known = _smoothstep(facing, _GRAZING, _CLEAR) * _smoothstep(_inside_outline(), *_TRUSTED_CM) * inside
+    if abs(pose.yaw_pitch[0]) > _TURNED_RAD:
+        known = known * _smoothstep(facing - facing[:, ::-1], *_WORSE_HALF)
+        known = known * _in_sight(vertices, np.stack([x, y], axis=2), depth)
     known = known * _skin(texture, known)
-    return View(texture, known.astype(np.float32), fit_pose(points))
+    return View(texture, known.astype(np.float32), pose)
 
 
 def _reduced(picture: ImageBGR, points: npt.NDArray[np.floating]) -> tuple[ImageBGR, float]:
@@ -70,7 +82,32 @@ def _facing(vertices: Floats) -> Floats:
     sums = np.zeros_like(vertices)
     for corner in range(3):
         np.add.at(sums, mesh.TRIANGLES[:, corner], normals)
-    return np.asarray(sums[:, 2] / np.maximum(np.linalg.norm(sums, axis=1), 1e-9), np.float32)
+    # Smoothed: the creases of lips and lids are no other sides of the head.
+    smooth = mesh.with_rim(_NEARBY @ sums[: len(mesh.HEAD)])
+    return np.asarray(smooth[:, 2] / np.maximum(np.linalg.norm(smooth, axis=1), 1e-9), np.float32)
+
+
+def _in_sight(vertices: Floats, places: Floats, depth: Floats) -> Floats:
+    """0 at texels that a nearer part of the face hides, such as a cheek behind the nose; elsewhere 1."""
+    low = vertices[:, :2].min(axis=0)
+    scale = _DEPTH_GRID / max(float(np.ptp(vertices[:, :2], axis=0).max()), 1.0)
+    at = ((vertices[:, :2] - low) * scale).astype(np.float32)
+    shown = mesh.triangle_map(at, vertices[:, 2], _DEPTH_GRID, mesh.front_sign())
+    nearest = mesh.interpolated(shown, at, vertices[:, 2:])[..., 0]
+    nearest[shown < 0] = 1e6
+    x, y = cv2.split(((places - low) * scale).astype(np.float32))
+    found = cv2.remap(nearest, x, y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+    behind = (depth > found + _HIDDEN_CELLS / scale).astype(np.float32)
+    hidden = cv2.dilate(behind, np.ones((13, 13), np.uint8))
+    return np.asarray(1 - cv2.GaussianBlur(hidden, (0, 0), SIDE / 160), np.float32)
+
+
+def _nearby() -> npt.NDArray[np.float64]:
+    distances = np.linalg.norm(mesh.HEAD[:, None] - mesh.HEAD[None], axis=2)
+    return np.asarray(np.exp(-(distances**2) / (2 * _NORMALS_CM**2)), np.float64)
+
+
+_NEARBY = _nearby()
 
 
 def _region(test: npt.NDArray[np.bool_]) -> Floats:
@@ -96,11 +133,11 @@ def _polygon(ring: tuple[int, ...], grown: int) -> npt.NDArray[np.uint8]:
     return np.asarray(cv2.dilate(mask, disc), np.uint8)
 
 
-@lru_cache(maxsize=1)
-def _features() -> npt.NDArray[np.bool_]:
-    """Texels of brows, eyes and lips: no skin, and never hair in front of it."""
+@lru_cache(maxsize=2)
+def _features(grown: int) -> npt.NDArray[np.bool_]:
+    """Texels of brows, eyes and lips, and so many around them: no skin, and no hair in front of it."""
     rings = (*mesh.BROWS, *mesh.EYES, mesh.OUTER_LIPS)
-    return np.asarray(np.max([_polygon(ring, SIDE // 64) for ring in rings], axis=0) > 0, np.bool_)
+    return np.asarray(np.max([_polygon(ring, grown) for ring in rings], axis=0) > 0, np.bool_)
 
 
 def _skin(texture: Floats, known: Floats) -> Floats:
@@ -108,19 +145,22 @@ def _skin(texture: Floats, known: Floats) -> Floats:
     head = mesh.HEAD
     aside = np.abs(head[:, 0])
     cheeks = (head[:, 1] > -1.0) & (head[:, 1] < 2.5) & (aside > 2.0) & (aside < 5.0)
-    lab = cv2.cvtColor(cv2.GaussianBlur(texture, (0, 0), SIDE / 320) / 255, cv2.COLOR_BGR2Lab)
+    lab = cv2.cvtColor(cv2.GaussianBlur(texture, (0, 0), SIDE / 160) / 255, cv2.COLOR_BGR2Lab)
     sample = lab[(_region(cheeks) > 0.5) & (known > 0.5)]
     if len(sample) < 50:
         return np.ones_like(known)
     middle = np.median(sample, axis=0)
     spread = np.maximum(1.48 * np.median(np.abs(sample - middle), axis=0), _LEAST_SPREAD)
-    distance = np.sqrt((((lab - middle) / spread) ** 2).sum(axis=2))
+    away = (lab - middle) / spread
+    away[..., 0] *= np.where(away[..., 0] > 0, 0.35, 1)  # a forehead shines; hair is mostly darker
+    distance = np.sqrt((away**2).sum(axis=2))
     # Hair has soft edges: what touches it is not trusted either.
     skin = cv2.erode(1 - _smoothstep(distance, _SKIN, _NO_SKIN), np.ones((9, 9), np.uint8))
     skin = cv2.GaussianBlur(skin, (0, 0), SIDE / 160)
-    tested = (head[:, 1] < -4.2) | ((aside > 5.6) & (head[:, 1] < 3.5)) | (TO_OUTLINE < 1.2)
+    tested = (head[:, 1] < -4.2) | ((aside > 5.0) & (head[:, 1] < 3.5)) | (TO_OUTLINE < 1.2)
     doubt = cv2.GaussianBlur(_region(tested), (0, 0), SIDE / 160)
-    doubt[_features()] = 0
+    features = cv2.GaussianBlur(_features(SIDE // 200).astype(np.float32), (0, 0), SIDE / 300)
+    doubt = doubt * (1 - features)
     return np.asarray(1 - doubt * (1 - skin), np.float32)
 
 
@@ -154,7 +194,7 @@ def _mirrored(view: View) -> View:
 
 def _spread_skin(view: View) -> Floats:
     """The skin's color, coarse, everywhere: known skin averaged and carried to where none is known."""
-    weight = view.known * ~_features() + 1e-6
+    weight = view.known * ~_features(SIDE // 64) + 1e-6
     return _pulled(view.texture * weight[..., None], weight, _LEVELS)
 
 

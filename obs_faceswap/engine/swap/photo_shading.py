@@ -1,0 +1,129 @@
+"""The scene's light and the live expression's shadows, measured so that it does not matter whose face it is.
+
+Two ratios on the canonical face, multiplied onto the source. The first is the live person's brightness now
+to the same person's mean: turning to the light, frowning, smiling. The second is how much brighter one half
+of the mean is than the other, to the same of the source: light from one side.
+"""
+
+from functools import lru_cache
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from obs_faceswap.engine.swap import photo_mesh as mesh
+from obs_faceswap.engine.types import ImageBGR
+
+Floats: TypeAlias = npt.NDArray[np.float32]
+
+_GRID = 96  # texels a side, 0.25 cm each
+_SIGMA = 0.7  # texels
+_FLOOR = 8.0  # of 255: black has no shading
+_LEAST, _MOST = 0.6, 1.6
+_SLOWEST = 1 / 300  # of a frame's weight in the mean
+_ENOUGH = 0.5  # of a frame's weight, for a texel's mean to be used
+_LEAST_SEEN = 0.05  # of all texels, for one half to be compared with the other
+_INNER = 0.6  # of the way to the texture's edge: further out hair casts its own shadows
+_UNSURE = 0.15  # slopes are known to about that: no two halves of a face are quite alike
+_STEEPEST = 1.0  # from the middle to the texture's edge
+_ACROSS = np.tile(np.linspace(-1, 1, _GRID, dtype=np.float32), (_GRID, 1))
+_SEEN = 0.25  # cosine to the line of sight below which the live face shows nothing to go by
+
+
+class Shading:
+    """Keeps the mean and gives the ratio to it."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets the live person."""
+        self._mean = np.zeros((_GRID, _GRID), np.float32)
+        self._weight = np.zeros((_GRID, _GRID), np.float32)
+
+    def step(
+        self, crop: ImageBGR, live: Floats, facing: npt.NDArray[np.float64], source_slope: float
+    ) -> Floats:
+        """The next frame's ratio (GRID, GRID).
+
+        Args:
+            crop: the live crop.
+            live: (468, 2 or more), its mesh, px.
+            facing: (468,), cosines between the face and the line of sight.
+            source_slope: `side_slope` of the source.
+        """
+        luma, seen = _unwrapped(crop, live, facing)
+        self._weight = np.minimum(self._weight + seen, 1 / _SLOWEST)
+        self._mean += (luma - self._mean) * seen / np.maximum(self._weight, 1e-3)
+        ratio = np.clip((luma + _FLOOR) / (self._mean + _FLOOR), _LEAST, _MOST)
+        change = 1 + (ratio - 1) * seen * _trusted()
+        slope = side_slope(self._mean, self._weight > _ENOUGH) - source_slope
+        slope = np.sign(slope) * max(abs(slope) - _UNSURE, 0.0)
+        return np.asarray(change * np.exp(slope * _ACROSS), np.float32)
+
+
+def side_slope(luma: Floats, known: npt.NDArray[np.bool_]) -> float:
+    """How the logarithm of brightness rises from a face's left half (in pictures) to its right one.
+
+    Both halves of a face are alike but for the light, so a texel is compared with its mirror image.
+
+    Args:
+        luma: (N, N), on the canonical face.
+        known: which of it counts; both halves have to.
+    """
+    across = _resized(_ACROSS, len(luma))
+    both = known & known[:, ::-1] & (_resized(_trusted(), len(luma)) > 0.5) & (np.abs(across) < _INNER)
+    if both.mean() < _LEAST_SEEN:
+        return 0.0
+    difference = np.log((luma + _FLOOR) / (luma[:, ::-1] + _FLOOR))[both] / 2
+    slope = float(across[both] @ difference / (across[both] @ across[both]))
+    return float(np.clip(slope, -_STEEPEST, _STEEPEST))
+
+
+def _resized(field: Floats, side: int) -> Floats:
+    return np.asarray(cv2.resize(field, (side, side), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _unwrapped(crop: ImageBGR, live: Floats, facing: npt.NDArray[np.float64]) -> tuple[Floats, Floats]:
+    """Brightness and visibility (0..1) of the live face on the canonical one."""
+    triangles, weights = _barycentric()
+    values = mesh.with_rim(np.column_stack([live[:, :2], np.clip(facing * 4 - 4 * _SEEN, 0, 1)]))
+    places = (values[triangles] * weights[..., None]).sum(axis=2)
+    x, y, seen = (np.ascontiguousarray(places[..., channel], np.float32) for channel in range(3))
+    seen = np.clip(seen, 0, 1)
+    gray = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
+    smooth = cv2.GaussianBlur(gray, (0, 0), max(0.5, crop.shape[0] / 200))
+    luma = cv2.remap(smooth, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+    return np.asarray(cv2.GaussianBlur(luma, (0, 0), _SIGMA), np.float32), seen
+
+
+@lru_cache(maxsize=1)
+def _barycentric() -> tuple[npt.NDArray[np.intp], Floats]:
+    """Vertices (GRID, GRID, 3) of the triangle at each texel, and their weights there."""
+    shown, at = mesh.texture_map(_GRID)
+    corners = mesh.TRIANGLES[np.maximum(shown, 0)]
+    a, b, c = (at[corners[..., corner]].astype(np.float64) for corner in range(3))
+    here = np.stack(np.meshgrid(np.arange(_GRID), np.arange(_GRID)), axis=2)
+    ab, ac, ah = b - a, c - a, here - a
+    area = ab[..., 0] * ac[..., 1] - ab[..., 1] * ac[..., 0]
+    area = np.where(np.abs(area) < 1e-6, 1e-6, area)
+    second = (ah[..., 0] * ac[..., 1] - ah[..., 1] * ac[..., 0]) / area
+    third = (ab[..., 0] * ah[..., 1] - ab[..., 1] * ah[..., 0]) / area
+    # Slivers such as those between closed lips have any weights at all a little outside.
+    weights = np.clip(np.stack([1 - second - third, second, third], axis=2), 0, 1)
+    weights *= (shown >= 0)[..., None] / np.maximum(weights.sum(axis=2, keepdims=True), 1e-6)
+    return corners, weights.astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def _trusted() -> Floats:
+    """0 at eyes and mouth, which move for other reasons than light, and beyond the face; elsewhere 1."""
+    points = mesh.texture_points(_GRID)
+    shown, _ = mesh.texture_map(_GRID)
+    trusted = (shown >= 0).astype(np.float32)
+    for ring in (*mesh.EYES, mesh.OUTER_LIPS):
+        outline = cv2.convexHull(np.round(points[list(ring)] * 16).astype(np.int32))
+        cv2.fillPoly(trusted, [outline], 0, shift=4)
+    inside = cv2.erode(trusted, np.ones((3, 3), np.uint8))
+    return np.asarray(cv2.GaussianBlur(inside, (0, 0), 1.0), np.float32)
