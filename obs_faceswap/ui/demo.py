@@ -161,8 +161,8 @@ def _pixels_in_common(png: bytes, other: bytes) -> int:
     import cv2
     import numpy as np
 
-    images = [cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) for data in (png, other)]
-    return int(np.count_nonzero(np.equal(*images)))
+    first, second = (cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) for data in (png, other))
+    return int(np.count_nonzero(first == second))
 
 
 def _enable(obs: "ThrowawayObs", swapped: bool) -> None:

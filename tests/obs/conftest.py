@@ -1,0 +1,161 @@
+"""A real OBS for the tests of this folder; they are skipped where there is none."""
+
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import tiny_networks
+
+if sys.platform.startswith("linux") and shutil.which("obs") and shutil.which("Xvfb"):
+    import obs_driver
+
+    from obs_faceswap.ui.obs_config import Collection, image_source, media_source
+    from obs_faceswap.ui.throwaway_obs import ThrowawayObs
+else:
+    collect_ignore_glob = ["test_*.py"]
+
+from obs_faceswap.ui import materials
+
+HERE = Path(__file__).parent
+CANVAS = (640, 360)
+CLIP_FRAMES = 600
+
+
+def pytest_collection_modifyitems(items):
+    """Everything here drives a real OBS."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.obs)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What the tests put in front of the filter.
+
+    Attributes:
+        image: a picture with one face, (360, 640, 3).
+        picture: it as a file.
+        clip: it as a video whose frames are all the same.
+        face_box: x0, y0, x1, y1 of the region the filter may change.
+        inner_box: of the face's middle, which it must change.
+        negative: a .dfm that turns a face into its negative.
+        slow: the same, but a frame takes seconds.
+        worn_picture: a picture with another face.
+    """
+
+    image: np.ndarray
+    picture: Path
+    clip: Path
+    face_box: tuple[int, int, int, int]
+    inner_box: tuple[int, int, int, int]
+    negative: Path
+    slow: Path
+    worn_picture: Path
+
+    def cam(self, settings=None, name="Cam", **more):
+        """A Media Source that shows the face, with the filter when settings are given."""
+        worn = [] if settings is None else [obs_driver.face_swap(settings, **more)]
+        return media_source(name, self.clip, worn)
+
+    def still(self, settings=None, name="Picture"):
+        """An Image source that shows the face, with the filter when settings are given."""
+        worn = [] if settings is None else [obs_driver.face_swap(settings)]
+        return image_source(name, self.picture, worn)
+
+
+def _first_frame(clip):
+    """The clip's picture at a tenth of its length, (360, 640, 3)."""
+    video = cv2.VideoCapture(str(clip))
+    video.set(cv2.CAP_PROP_POS_FRAMES, int(video.get(cv2.CAP_PROP_FRAME_COUNT)) // 10)
+    good, frame = video.read()
+    video.release()
+    assert good
+    height, width = frame.shape[:2]
+    scale = CANVAS[1] / height
+    frame = cv2.resize(frame, (round(width * scale), CANVAS[1]), interpolation=cv2.INTER_AREA)
+    side = (CANVAS[0] - frame.shape[1]) // 2
+    if side < 0:
+        return np.ascontiguousarray(frame[:, -side : -side + CANVAS[0]])
+    return cv2.copyMakeBorder(frame, 0, 0, side, CANVAS[0] - side - frame.shape[1], cv2.BORDER_REPLICATE)
+
+
+def _boxes(image):
+    """The region of the face's crop on the chroma grid, and the middle of the face."""
+    from obs_faceswap.engine import align, models
+    from obs_faceswap.engine.detect import detector_for
+    from obs_faceswap.engine.finder import FaceFinder
+    from obs_faceswap.engine.landmarks import FaceMesh
+    from obs_faceswap.engine.session import Session
+    from obs_faceswap.engine.settings import Settings
+
+    detector = Session(models.fetch("blazeface_short"), "cpu")
+    mesh = Session(models.fetch("facemesh_468"), "cpu")
+    finder = FaceFinder(detector_for(detector), FaceMesh(mesh))
+    found = finder.find(image, 0, Settings())
+    assert found.target is not None, "the demo clip shows no face"
+    points = found.target.landmarks
+    corners = np.float32([[-0.5, -0.5], [255.5, -0.5], [255.5, 255.5], [-0.5, 255.5]])
+    crop = align.to_frame(align.warp_for(points, 256), corners)
+    middle = points.mean(axis=0)
+    reach = (points.max(axis=0) - points.min(axis=0)) * 0.15
+    return _box(crop, 4), tuple(int(v) for v in (*(middle - reach), *(middle + reach)))
+
+
+def _box(points, margin):
+    """The even box around points, a few pixels larger, inside the picture."""
+    low = np.maximum(np.floor(points.min(axis=0)).astype(int) - margin, 0) // 2 * 2
+    high = np.minimum(np.ceil(points.max(axis=0)).astype(int) + margin, CANVAS) // 2 * 2
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stage")
+    image = _first_frame(materials.packaged("demo/clip.mp4"))
+    face_box, inner_box = _boxes(image)
+    cv2.imwrite(str(folder / "face.png"), image)
+    (folder / "negative.dfm").write_bytes(tiny_networks.dfm(size=128, morph=True))
+    (folder / "slow.dfm").write_bytes(obs_driver.slow_dfm())
+    return Stage(
+        image=image,
+        picture=folder / "face.png",
+        clip=obs_driver.write_clip(folder / "clip.mp4", [image] * CLIP_FRAMES),
+        face_box=face_box,
+        inner_box=inner_box,
+        negative=folder / "negative.dfm",
+        slow=folder / "slow.dfm",
+        worn_picture=materials.packaged("demo/face.jpg"),
+    )
+
+
+@pytest.fixture(scope="session")
+def script(tmp_path_factory):
+    """The script as the installer writes it, for this environment."""
+    return materials.write_script(tmp_path_factory.mktemp("script"), materials.own_folders())
+
+
+@pytest.fixture
+def report(tmp_path):
+    return obs_driver.Report(tmp_path / "report.json")
+
+
+@pytest.fixture(scope="session")
+def leaks_without(stage):
+    """The leaks OBS itself reports with the same sources and no script."""
+    with ThrowawayObs(Collection([stage.cam(), stage.still()])) as obs:
+        assert obs.quit() == 0
+        return obs.leaks()
+
+
+@pytest.fixture(scope="session")
+def leaks_without_switching(stage):
+    """The same after as many switches of the scene collection as the test makes."""
+    alone, other = Collection([stage.cam(), stage.still()]), Collection([stage.cam(name="Plain")])
+    with ThrowawayObs(alone, more_collections={obs_driver.OTHER: other}) as obs:
+        obs_driver.switch_collections(obs)
+        assert obs.quit() == 0
+        return obs.leaks()

@@ -1,0 +1,131 @@
+"""The filter in a running OBS: it is there, it changes the face and nothing else, and every setting acts."""
+
+import obs_driver
+import pytest
+from obs_driver import (
+    FILTER,
+    NAME,
+    TRACKING_JITTER,
+    enable_filter,
+    filters,
+    largest_change,
+    set_filter,
+    settled,
+    wait_for_swaps,
+)
+
+from obs_faceswap.engine.settings import OPTIONS
+from obs_faceswap.ui.obs_config import Collection
+from obs_faceswap.ui.throwaway_obs import ThrowawayObs
+
+SOURCES = ("Cam", "Picture")  # frames in memory, and on the GPU
+
+
+@pytest.fixture(scope="module")
+def shown(stage, script, tmp_path_factory):
+    """(OBS, report) with the filter saved on both kinds of source; only one of them is shown at a time."""
+    report = obs_driver.Report(tmp_path_factory.mktemp("report") / "report.json")
+    worn = {"face_file": str(stage.negative)}
+    collection = Collection([stage.cam(worn), stage.still(worn)], script)
+    with ThrowawayObs(collection, environment=report.environment) as obs:
+        wait_for_swaps(obs, report)
+        yield obs, report
+
+
+@pytest.fixture(params=SOURCES)
+def source(request):
+    return request.param
+
+
+@pytest.fixture
+def fresh(shown, stage, source):
+    """(OBS, source) with the default settings and the negative on."""
+    obs, _ = shown
+    set_filter(obs, source, {"face_file": str(stage.negative)}, overlay=False)
+    settled(obs, source, lambda image: not obs_driver.is_raw(image, stage.image, stage.inner_box))
+    return obs, source
+
+
+def original(obs, source):
+    """The source without its filter."""
+    enable_filter(obs, source, False)
+    image = settled(obs, source)
+    enable_filter(obs, source, True)
+    return image
+
+
+def test_obs_knows_the_filter_and_its_defaults(shown):
+    obs, _ = shown
+    answer = obs.request("GetSourceFilterDefaultSettings", {"filterKind": FILTER})
+    assert answer["defaultFilterSettings"] == pytest.approx({o.key: o.default for o in OPTIONS})
+
+
+def test_the_saved_filter_came_back(shown, source):
+    obs, _ = shown
+    assert filters(obs, source) == [(NAME, FILTER)]
+    assert f"Source ID '{FILTER}' not found" not in obs.log()
+
+
+def test_only_the_face_changes(fresh, stage):
+    obs, source = fresh
+    swapped, untouched = settled(obs, source), original(obs, source)
+    x0, y0, x1, y1 = stage.face_box
+    inside = swapped[y0:y1, x0:x1] != untouched[y0:y1, x0:x1]
+    assert (swapped != untouched).sum() == inside.sum()
+    a, b, c, d = stage.inner_box
+    change = abs(swapped[b:d, a:c].astype(int) - untouched[b:d, a:c])
+    assert change.mean() > 20
+
+
+def test_it_can_be_removed_and_added_again(fresh, stage):
+    obs, source = fresh
+    swapped = settled(obs, source)
+    for _ in range(3):
+        obs.request("RemoveSourceFilter", {"sourceName": source, "filterName": NAME})
+        assert filters(obs, source) == []
+        settled(obs, source, lambda image: obs_driver.is_raw(image, stage.image, stage.face_box))
+        settings = {"face_file": str(stage.negative)}
+        asked = {"sourceName": source, "filterName": NAME, "filterKind": FILTER, "filterSettings": settings}
+        obs.request("CreateSourceFilter", asked)
+        again = settled(obs, source, lambda image: not obs_driver.is_raw(image, stage.image, stage.inner_box))
+    assert abs(again.astype(int) - swapped).mean() < 1
+
+
+CHANGES = {
+    "opacity": 0.3,
+    "color_transfer": "none",
+    "face_scale": 0.8,
+    "offset_x": 0.1,
+    "offset_y": -0.1,
+    "mask_erode": 20,
+    "mask_blur": 60,
+    "coverage": 3.5,
+    "align_x": 0.15,
+    "align_y": 0.15,
+    "morph": 0.1,
+}
+PHOTO_CHANGES = {"keep_mouth": "no", "keep_eyes": "no"}
+
+
+@pytest.mark.parametrize("key", CHANGES)
+def test_a_setting_acts_at_once(fresh, key):
+    obs, source = fresh
+    before = settled(obs, source)
+    set_filter(obs, source, {key: CHANGES[key]})
+    settled(obs, source, lambda image: largest_change(image, before) > 3 * TRACKING_JITTER)
+
+
+@pytest.mark.parametrize("key", PHOTO_CHANGES)
+def test_a_photo_faces_setting_acts_at_once(fresh, stage, key):
+    obs, source = fresh
+    negative = settled(obs, source)
+    set_filter(obs, source, {"face_file": str(stage.worn_picture)})
+    before = settled(obs, source, lambda image: largest_change(image, negative) > 3 * TRACKING_JITTER)
+    set_filter(obs, source, {key: PHOTO_CHANGES[key]})
+    settled(obs, source, lambda image: largest_change(image, before) > 2 * TRACKING_JITTER)
+
+
+def test_every_setting_has_a_test():
+    """The others are in test_policies.py and test_trouble.py."""
+    elsewhere = {"face", "face_file", "device", "cover", "other_faces", "detection_threshold", "smoothing"}
+    assert {o.key for o in OPTIONS} == {*CHANGES, *PHOTO_CHANGES, *elsewhere}
