@@ -10,6 +10,7 @@ import numpy.typing as npt
 from obs_faceswap.engine.errors import FaceError
 from obs_faceswap.engine.settings import ColorTransfer, Keep, Settings
 from obs_faceswap.engine.swap import photo_mesh as mesh
+from obs_faceswap.engine.swap.photo_gaze import Gaze, Lids, Sides
 from obs_faceswap.engine.swap.photo_light import LightMatch, luma
 from obs_faceswap.engine.swap.photo_shading import Shading, side_slope
 from obs_faceswap.engine.swap.photo_shape import TO_OUTLINE, Pose, ShapeShift, egg_facing, fit_pose, to_head
@@ -64,7 +65,8 @@ class PhotoSwapper:
         if not views:
             raise FaceError(complaints[0] if complaints else "No picture was given. Choose one with a face.")
         self.notice = " ".join(complaints)
-        self._textures = _Textures(views)
+        self._gaze, self._lids = Gaze(SIDE), Lids()
+        self._textures = _Textures(views, self._gaze)
         self._slope = float(np.mean([side_slope(luma(view.texture), view.known > 0.5) for view in views]))
         shapes = [to_head(found, view.pose) for found, view in zip(meshes, views, strict=True)]
         frontal = [max(0.05, view.pose.rotation[2, 2]) ** 4 for view in views]
@@ -77,7 +79,7 @@ class PhotoSwapper:
     def update(self, settings: Settings) -> None:
         """Takes over the settings that act on photo faces."""
         self._keeps_mouth = settings.keep_mouth is not Keep.NO
-        self._keeps_eyes = settings.keep_eyes is not Keep.NO
+        self._eyes = settings.keep_eyes
         self._matches_light = settings.color_transfer is not ColorTransfer.NONE
 
     def crop_size(self, face_side_px: float) -> int:
@@ -92,12 +94,18 @@ class PhotoSwapper:
             self._shape.reset()
             self._light.reset()
             self._shading.reset()
+            self._gaze.reset()
+            self._lids.reset()
         live = _live_mesh(aligned)
         pose = fit_pose(live)
         target = live.copy()
         target[:, :2] += self._shape.step(live, pose)
+        if self._eyes is not Keep.YES:
+            self._lids.step(live, target)
         u, v, dx, dy, alpha = _fields(live, target, pose, aligned.warp.size)
-        texture = self._textures.for_pose(pose)
+        texture, sides = self._textures.for_pose(pose)
+        if self._eyes is Keep.AUTO:
+            texture = self._gaze.step(texture, sides, aligned.crop, live)
         swapped = _remapped(texture, u, v)
         shading = self._shading.step(aligned.crop, live, egg_facing(pose), self._slope)
         swapped = _shaded(swapped, shading, u, v)
@@ -115,7 +123,7 @@ class PhotoSwapper:
         alpha: Mask,
     ) -> ImageBGR:
         """The swap with the live surroundings, the live eyes and the inside of the live mouth."""
-        kept = _kept(target[:, :2], aligned.warp.size, self._keeps_mouth, self._keeps_eyes)
+        kept = _kept(target[:, :2], aligned.warp.size, self._keeps_mouth, self._eyes is Keep.YES)
         alpha = alpha * (1 - kept)
         live = _shifted(aligned.crop, *shift)
         return np.asarray(cv2.blendLinear(swapped, live, alpha, 1 - alpha), np.uint8)
@@ -124,9 +132,10 @@ class PhotoSwapper:
 class _Textures:
     """One complete texture for each picture; the one nearest to the live pose is shown."""
 
-    def __init__(self, views: list[View]) -> None:
+    def __init__(self, views: list[View], gaze: Gaze) -> None:
         self._poses = np.array([view.pose.yaw_pitch for view in views])
         self._textures = [complete(view, self._others(index, views)) for index, view in enumerate(views)]
+        self._sides = [gaze.sides_of(texture) for texture in self._textures]
         self._shown = 0
         self._weights = np.zeros(len(views))
         self._weights[0] = 1
@@ -136,8 +145,8 @@ class _Textures:
         order = np.argsort(np.abs(self._poses - self._poses[index]).sum(axis=1), kind="stable")
         return [views[other] for other in order if other != index]
 
-    def for_pose(self, pose: Pose) -> ImageBGR:
-        """The texture for a live pose; a new one is faded in over some frames."""
+    def for_pose(self, pose: Pose) -> tuple[ImageBGR, Sides]:
+        """The texture for a live pose, and where its irises are; a new one is faded in over some frames."""
         away = np.abs(self._poses - pose.yaw_pitch).sum(axis=1)
         nearest = int(np.argmin(away))
         if away[nearest] < away[self._shown] - _SWITCH_RAD:
@@ -151,7 +160,7 @@ class _Textures:
             total = total + self._weights[other]
             part = float(self._weights[other] / max(total, 1e-6))
             mixed = np.asarray(cv2.addWeighted(mixed, 1 - part, self._textures[other], part, 0), np.uint8)
-        return mixed
+        return mixed, self._sides[self._shown]
 
 
 _SWITCH_RAD = 0.1  # another picture has to be that much nearer to the live pose, or they would flicker

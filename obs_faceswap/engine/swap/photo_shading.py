@@ -20,7 +20,8 @@ Floats: TypeAlias = npt.NDArray[np.float32]
 _GRID = 96  # texels a side, 0.25 cm each
 _SIGMA = 0.7  # texels
 _FLOOR = 8.0  # of 255: black has no shading
-_LEAST, _MOST = 0.6, 1.6
+_LEAST, _MOST = 0.7, 1.4
+_FRAMES_TO_TRUST = 4.0  # of which the mean is made before half of the ratio is used
 _SLOWEST = 1 / 300  # of a frame's weight in the mean
 _ENOUGH = 0.5  # of a frame's weight, for a texel's mean to be used
 _LEAST_SEEN = 0.05  # of all texels, for one half to be compared with the other
@@ -57,7 +58,8 @@ class Shading:
         self._weight = np.minimum(self._weight + seen, 1 / _SLOWEST)
         self._mean += (luma - self._mean) * seen / np.maximum(self._weight, 1e-3)
         ratio = np.clip((luma + _FLOOR) / (self._mean + _FLOOR), _LEAST, _MOST)
-        change = 1 + (ratio - 1) * seen * _trusted()
+        trust = seen * _trusted() * self._weight / (self._weight + _FRAMES_TO_TRUST)
+        change = 1 + (ratio - 1) * trust
         slope = side_slope(self._mean, self._weight > _ENOUGH) - source_slope
         slope = np.sign(slope) * max(abs(slope) - _UNSURE, 0.0)
         return np.asarray(change * np.exp(slope * _ACROSS), np.float32)
@@ -118,11 +120,11 @@ def _barycentric() -> tuple[npt.NDArray[np.intp], Floats]:
 
 @lru_cache(maxsize=1)
 def _trusted() -> Floats:
-    """0 at eyes and mouth, which move for other reasons than light, and beyond the face; elsewhere 1."""
+    """0 at brows, eyes and mouth, which change for other reasons, and beyond the face; elsewhere 1."""
     points = mesh.texture_points(_GRID)
     shown, _ = mesh.texture_map(_GRID)
     trusted = (shown >= 0).astype(np.float32)
-    for ring in (*mesh.EYES, mesh.OUTER_LIPS):
+    for ring in (*mesh.BROWS, *mesh.EYES, mesh.OUTER_LIPS):
         outline = cv2.convexHull(np.round(points[list(ring)] * 16).astype(np.int32))
         cv2.fillPoly(trusted, [outline], 0, shift=4)
     inside = cv2.erode(trusted, np.ones((3, 3), np.uint8))

@@ -1,0 +1,196 @@
+"""Making the source's eyes look where the live ones look, and blink when they do.
+
+Convention: a place in an eye is (s, t): s runs from -1 to 1 between the eye's corners, to the right in the
+picture, t from 0 at the upper lid to 1 at the lower one. Lids move with the mesh, so what is left of a gaze
+is how far the irises are to the side.
+"""
+
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from obs_faceswap.engine.swap import photo_mesh as mesh
+from obs_faceswap.engine.types import ImageBGR
+
+Floats: TypeAlias = npt.NDArray[np.float32]
+Doubles: TypeAlias = npt.NDArray[np.float64]
+Sides: TypeAlias = tuple[float | None, ...]
+
+# Vertices of the lids from the picture's left to its right, corners included.
+_UPPER = ((33, 246, 161, 160, 159, 158, 157, 173, 133), (362, 398, 384, 385, 386, 387, 388, 466, 263))
+_LOWER = ((33, 7, 163, 144, 145, 153, 154, 155, 133), (362, 382, 381, 380, 374, 373, 390, 249, 263))
+
+_COLUMNS, _ROWS = 48, 7
+_S = np.linspace(-1, 1, _COLUMNS)
+_T = np.linspace(0.25, 0.75, _ROWS)  # away from the lashes
+_IRIS = 0.36  # half an iris's width in s: 11.7 mm of an opening of 30 mm, seen a little larger
+_WHITE = 0.3  # width of what is looked at beside the iris
+_FARTHEST = 0.45  # an iris that touches the corner
+_LEAST_CONTRAST = 0.12  # of iris to white, in parts of the eye's brightness; less may be a reflection
+_SMALLEST_EYE_PX = 8.0
+_LEAST_OPENING = 0.16  # height of an eye in parts of its width; less is nearly closed
+_FOLLOW = 0.5  # of the way to a new frame's gaze
+_REST = 0.02  # of the way back to the source's own gaze in a frame that shows none
+# Measured on the clips: open eyes have a height of 0.25 to 0.37 of their width; closed ones, with their lids
+# together in the picture, still have 0.4 to 0.65 of that.
+_OPEN_EYES = (0.24, 0.38)
+_CLOSED, _WIDE = 0.5, 0.85
+_OPENS, _FORGETS = 0.2, 1 / 300  # how fast the widest opening follows, a frame
+_STILL_AT, _GONE_AT = 0.45, 0.98  # |s| up to which the eye moves along with the iris, and where nothing does
+
+
+class Gaze:
+    """Follows the live gaze and turns the eyes of a texture after it."""
+
+    def __init__(self, side: int) -> None:
+        """Prepares for textures of a side of `side` px."""
+        self._at = mesh.texture_points(side)[: len(mesh.HEAD)]
+        self._eyes = [_Opening(self._at, upper, lower) for upper, lower in zip(_UPPER, _LOWER, strict=True)]
+        self.reset()
+
+    def reset(self) -> None:
+        """Looks as the source does until the live gaze is known."""
+        self._shift = 0.0
+
+    def sides_of(self, texture: ImageBGR) -> Sides:
+        """Where a texture's two irises are, s; None where that cannot be seen."""
+        return _sides(texture, self._at)
+
+    def step(self, texture: ImageBGR, source: Sides, crop: ImageBGR, live: Floats) -> ImageBGR:
+        """The texture with its eyes turned after those of the live crop with its mesh (468, 2 or more).
+
+        `source` is what `sides_of` said of the texture.
+        """
+        seen = _sides(crop, live[:, :2])
+        shifts = [a - b for a, b in zip(seen, source, strict=True) if a is not None and b is not None]
+        if shifts:
+            # Eyes move together: where they do not, one of them is misread, and the smaller shift is safer.
+            shift = float(np.median([*shifts, 0.0] if len(shifts) > 1 else shifts))
+            self._shift += (min(max(shift, -_FARTHEST), _FARTHEST) - self._shift) * _FOLLOW
+        else:
+            self._shift -= self._shift * _REST
+        turned = texture.copy()
+        for eye in self._eyes:
+            eye.turn(texture, turned, self._shift)
+        return turned
+
+
+class Lids:
+    """Closes the eyes of a mesh further than the network does, which never sees them quite closed."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets how far the live person's eyes open."""
+        self._widest = [0.0 for _ in _UPPER]
+
+    def step(self, live: Floats, target: Floats) -> None:
+        """Moves the upper lids of `target` (468, 2 or more) in place, as the openings of `live` say."""
+        for index, (upper, lower) in enumerate(zip(_UPPER, _LOWER, strict=True)):
+            opening = _opening(live[list(upper), :2], live[list(lower), :2])
+            widest = self._widest[index] or float(np.clip(opening, *_OPEN_EYES))
+            widest += (opening - widest) * (_OPENS if opening > widest else _FORGETS)
+            self._widest[index] = widest
+            part = opening / widest
+            kept = min(max((part - _CLOSED) / (_WIDE - _CLOSED), 0.0), 1.0)
+            over, under = list(upper[1:-1]), list(lower[1:-1])
+            target[over, :2] = target[under, :2] + (target[over, :2] - target[under, :2]) * kept
+
+
+def _opening(over: Floats, under: Floats) -> float:
+    """An eye's height in parts of its width."""
+    width = float(np.linalg.norm(over[-1] - over[0]))
+    return float(np.linalg.norm(over[3:6] - under[3:6], axis=1).mean()) / max(width, 1e-6)
+
+
+class _Opening:
+    """The opening between the lids of one eye in a texture."""
+
+    def __init__(self, at: Floats, upper: tuple[int, ...], lower: tuple[int, ...]) -> None:
+        over, under = at[list(upper)].astype(np.float64), at[list(lower)].astype(np.float64)
+        ring = np.concatenate([over, under[::-1]])
+        x0, y0 = np.floor(ring.min(axis=0)).astype(int) - 2
+        x1, y1 = np.ceil(ring.max(axis=0)).astype(int) + 3
+        self._part = slice(y0, y1), slice(x0, x1)
+        self._over, self._under = over, under
+        mask = np.zeros((y1 - y0, x1 - x0), np.float32)
+        cv2.fillPoly(mask, [np.round((ring - (x0, y0)) * 16).astype(np.int32)], 1.0, cv2.LINE_AA, 4)
+        self._mask = cv2.GaussianBlur(mask, (0, 0), 1.0)[..., None]
+        self._x = np.arange(x0, x1, dtype=np.float64)
+        self._y = np.arange(y0, y1, dtype=np.float64)
+
+    def turn(self, texture: ImageBGR, turned: ImageBGR, shift: float) -> None:
+        """Draws the opening of `texture`, its iris moved by `shift` (s), on `turned`."""
+        left, right = self._over[0, 0], self._over[-1, 0]
+        s = (self._x - left) / (right - left) * 2 - 1
+        along = np.clip((_GONE_AT - np.abs(s)) / (_GONE_AT - _STILL_AT), 0, 1)
+        from_x = self._x - shift * along * along * (3 - 2 * along) * (right - left) / 2
+        t = (self._y[:, None] - self._lid(self._over, self._x)) / self._height(self._x)
+        from_y = self._lid(self._over, from_x) + t * self._height(from_x)
+        x, y = (np.broadcast_to(place, t.shape).astype(np.float32) for place in (from_x, from_y))
+        moved = cv2.remap(texture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        turned[self._part] = moved * self._mask + texture[self._part] * (1 - self._mask)
+
+    def _height(self, x: Doubles) -> Doubles:
+        return np.maximum(self._lid(self._under, x) - self._lid(self._over, x), 1.0)
+
+    def _lid(self, lid: Doubles, x: Doubles) -> Doubles:
+        return np.asarray(np.interp(x, lid[:, 0], lid[:, 1]), np.float64)
+
+
+def _sides(picture: ImageBGR, points: Floats) -> Sides:
+    """How far to the side the two irises are, s."""
+    return tuple(_iris_of(picture, points, upper, lower) for upper, lower in zip(_UPPER, _LOWER, strict=True))
+
+
+def _iris_of(
+    picture: ImageBGR, points: Floats, upper: tuple[int, ...], lower: tuple[int, ...]
+) -> float | None:
+    over, under = points[list(upper)], points[list(lower)]
+    if np.linalg.norm(over[-1] - over[0]) < _SMALLEST_EYE_PX or _opening(over, under) < _LEAST_OPENING:
+        return None
+    gray = _unrolled(picture, over, under).mean(axis=0)
+    # For each place: how much darker an iris there would be than the white on both its sides.
+    inside, left, right = _WINDOWS
+    dark = np.minimum(left @ gray, right @ gray) - inside @ gray
+    best = int(np.argmax(dark))
+    if dark[best] < _LEAST_CONTRAST * gray.mean() or best in (0, len(_CANDIDATES) - 1):
+        return None
+    near = slice(max(best - 2, 0), best + 3)
+    weight = np.maximum(dark[near] - dark[best] * 0.8, 0) + 1e-9
+    return float((weight * _CANDIDATES[near]).sum() / weight.sum())
+
+
+_CANDIDATES = np.linspace(-0.5, 0.5, 41)
+
+
+def _windows() -> tuple[Doubles, Doubles, Doubles]:
+    """For each place an iris may have: weights of the columns inside it, left and right of it."""
+    off = _S - _CANDIDATES[:, None]
+    beside = np.abs(off) < _IRIS + _WHITE
+    parts = np.abs(off) < _IRIS, beside & (off < -_IRIS), beside & (off > _IRIS)
+    inside, left, right = (part / part.sum(axis=1, keepdims=True) for part in parts)
+    return inside, left, right
+
+
+_WINDOWS = _windows()
+
+
+def _unrolled(picture: ImageBGR, over: Floats, under: Floats) -> Doubles:
+    """Brightness of an eye (ROWS, COLUMNS), its opening made a rectangle."""
+    top, bottom = (_resampled(lid) for lid in (over, under))
+    places = (top[None] * (1 - _T)[:, None, None] + bottom[None] * _T[:, None, None]).astype(np.float32)
+    x, y = (np.ascontiguousarray(places[..., axis]) for axis in (0, 1))
+    eye = cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.cvtColor(eye, cv2.COLOR_BGR2GRAY), np.float64)
+
+
+def _resampled(lid: Floats) -> Doubles:
+    """A lid at evenly spaced s (COLUMNS, 2): along the line through the corners."""
+    axis = lid[-1] - lid[0]
+    s = (lid - lid[0]) @ axis / max(float(axis @ axis), 1e-9) * 2 - 1
+    order = np.argsort(s)
+    return np.stack([np.interp(_S, s[order], lid[order, axis]) for axis in (0, 1)], axis=1)
