@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from obs_faceswap.engine import exchange as ex
+from obs_faceswap.engine.errors import FaceError, UnsupportedModelError
 from obs_faceswap.engine.exchange import Exchange, Slots, now_ns
 from obs_faceswap.engine.loader import DEVICES, Engine, Load, Loader, explain, face_name, load_engine, needs
 from obs_faceswap.engine.settings import Settings
@@ -98,6 +99,7 @@ class Worker:
         self._engine: Engine | None = None
         self._asked: Settings | None = None  # those of the last load
         self._worn: Settings | None = None  # those of the engine that runs
+        self._wants_retry = False
         self._retry_at_s: float | None = None
         self._retries = 0
         self._failures = 0
@@ -120,6 +122,10 @@ class Worker:
     def set_settings(self, settings: Settings) -> None:
         """Acts on the next frame; a new face or device is loaded while the old one goes on."""
         self._settings = settings
+
+    def retry(self) -> None:
+        """Tries again at once what could not be loaded."""
+        self._wants_retry = True
 
     def set_showing(self, showing: bool) -> None:
         """Whether anybody sees the source; the engine sleeps while nobody does."""
@@ -185,8 +191,7 @@ class Worker:
     def _start_load(self) -> None:
         settings = self._settings
         is_new = not _same_needs(settings, self._asked)
-        is_due = self._retry_at_s is not None and time.monotonic() >= self._retry_at_s
-        if self._loader.is_busy or not (is_new or is_due):
+        if self._loader.is_busy or not (is_new or self._is_due()):
             return
         self._asked, self._retry_at_s = settings, None
         if is_new:
@@ -197,6 +202,12 @@ class Worker:
             self._tell_worn(self._engine, settings)  # back to what runs, after something that could not load
         else:
             self._loader.start(settings, self._engine)
+
+    def _is_due(self) -> bool:
+        wanted, self._wants_retry = self._wants_retry, False
+        if wanted:
+            return self._engine is None or not _same_needs(self._settings, self._worn)
+        return self._retry_at_s is not None and time.monotonic() >= self._retry_at_s
 
     def _take_load(self) -> None:
         outcome = self._loader.take()
@@ -228,13 +239,20 @@ class Worker:
         problem = explain(error)
         if problem not in (self._status.text, self._status.problem):
             logger.warning("%s%s", self._prefix(), problem)
-        # What was not there when Python first looked is found only by a new process.
-        if not isinstance(error, ImportError):
+        if self._may_get_well(error):
             self._retry_later()
         if self._engine is None:
             self._set_status(Status(State.FAILED, problem))
         else:
             self._set_status(replace(self._status, problem=problem))
+
+    def _may_get_well(self, error: BaseException) -> bool:
+        """Whether the same load, tried again by itself, may work."""
+        if isinstance(error, ImportError):
+            return False  # what was not there when Python first looked is found only by a new process
+        if isinstance(error, (FaceError, UnsupportedModelError)):
+            return self._retries < len(_RETRY_S)  # a file may still be on its way, but not for ever
+        return True
 
     def _fail(self, error: Exception) -> None:
         """Goes on after an error that no frame should cause; too many in a row load the engine anew."""

@@ -197,6 +197,12 @@ class Filter:
 
     # --- the UI thread ---
 
+    def refresh(self) -> None:
+        """Tries again what did not work, and has the panel drawn anew, with faces added since."""
+        if self._worker is not None:
+            self._worker.retry()
+        self._is_news = True
+
     def view(self) -> View:
         """What the panel shows."""
         worker = self._worker

@@ -196,6 +196,8 @@ def _get_properties(handle: int | None) -> int:
 @abi.ButtonClicked
 @_guarded(False)
 def _refresh(properties: int, _button: int, handle: int | None) -> bool:
+    if found := TYPE.find(handle):
+        found.refresh()
     view = _view(handle)
     ObsPanel(obs(), properties).set_info(obs_properties.STATUS, view.status, view.severity)
     return True

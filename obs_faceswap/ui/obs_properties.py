@@ -68,6 +68,7 @@ def build(panel: Panel, view: View, refresh: Any, face_changed: Any) -> None:
     """
     panel.info(STATUS, "Status", view.status, view.severity)
     panel.button(REFRESH, "Refresh", refresh)
+    panel.help(REFRESH, "Brings status and faces up to date, and tries again what did not work.")
     installed = _installed()
     for label, options in groupby(OPTIONS, key=lambda option: option.group):
         group = panel.group(f"group_{label}", label)

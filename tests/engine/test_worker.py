@@ -288,6 +288,26 @@ def test_a_failed_load_is_tried_again_later(monkeypatch):
     assert made.status().state is State.RUNNING
 
 
+def test_a_bad_face_is_tried_a_few_times_only():
+    made, loads = loaded(FaceError("No face in the picture."))
+    for _ in range(20):
+        if made._retry_at_s is not None:
+            made._retry_at_s = time.monotonic() - 1
+        settle(made)
+    assert len(loads.asked) == 1 + len(worker._RETRY_S)
+
+
+def test_asked_to_it_tries_again_at_once():
+    made, loads = loaded(FaceError("No face in the picture."), FakeEngine())
+    made._retry_at_s = None
+    made.retry()
+    settle(made)
+    assert made.status().state is State.RUNNING
+    made.retry()
+    settle(made)
+    assert len(loads.asked) == 2
+
+
 def test_a_missing_package_is_named_and_not_tried_again():
     made, _ = loaded(ModuleNotFoundError("No module named 'numpy'", name="numpy"))
     assert "Missing in the Python that OBS uses: numpy." in made.status().line()

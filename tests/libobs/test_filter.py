@@ -231,6 +231,16 @@ def test_the_panel_is_renewed_on_news_once(make, obs):
     assert obs.updated_properties == [address]
 
 
+def test_refresh_tries_again_and_renews_the_panel(make, obs):
+    made, address = make()
+    made.tick()
+    obs.updated_properties.clear()
+    made.refresh()
+    assert made._worker._wants_retry
+    made.tick()
+    assert obs.updated_properties == [address]
+
+
 def test_the_panel_is_left_alone_while_the_user_changes_something(make, obs, monkeypatch):
     made, address = make()
     made.tick()
