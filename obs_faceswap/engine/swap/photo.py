@@ -1,6 +1,6 @@
 """A face made from pictures of a person: laid on the live face's mesh, in the scene's light."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import cv2
@@ -10,20 +10,17 @@ import numpy.typing as npt
 from obs_faceswap.engine.errors import FaceError
 from obs_faceswap.engine.settings import ColorTransfer, Keep, Settings
 from obs_faceswap.engine.swap import photo_mesh as mesh
+from obs_faceswap.engine.swap.photo_find import FindLandmarks, the_face
 from obs_faceswap.engine.swap.photo_gaze import Gaze, Lids, Sides
 from obs_faceswap.engine.swap.photo_light import LightMatch, luma
 from obs_faceswap.engine.swap.photo_shading import Shading, side_slope
 from obs_faceswap.engine.swap.photo_shape import TO_OUTLINE, Pose, ShapeShift, egg_facing, fit_pose, to_head
 from obs_faceswap.engine.swap.photo_texture import SIDE, View, complete, view_of
-from obs_faceswap.engine.types import AlignedFace, ImageBGR, Mask, Points, SwappedFace
+from obs_faceswap.engine.types import AlignedFace, ImageBGR, Mask, SwappedFace
 
 Floats: TypeAlias = npt.NDArray[np.float32]
-# All faces of a picture: points (468, 2), depth (468,), presence 0..1; picture pixels.
-FindLandmarks: TypeAlias = Callable[[ImageBGR], Sequence[tuple[Points, Floats, float]]]
 
 _CROP_STEP, _SMALLEST_CROP, _LARGEST_CROP = 32, 160, 512
-_SMALLEST_FACE_PX = 48  # of a picture; below, the mesh is a guess and the texture a blur
-_CLEARLY_LARGER = 1.6  # a face so much larger than the next one is whom the picture is about
 
 # Cosine between a head's surface (an egg) and the line of sight where the mask begins and is full.
 _EDGE_ON, _SEEN = 0.02, 0.22
@@ -165,29 +162,6 @@ class _Textures:
 
 _SWITCH_RAD = 0.1  # another picture has to be that much nearer to the live pose, or they would flicker
 _FADE_STEP = 0.1  # of a picture's weight a frame
-
-
-def the_face(name: str, picture: ImageBGR, find_landmarks: FindLandmarks) -> Floats:
-    """The mesh (468, 3) of the face that a picture is about; raises FaceError."""
-    faces = sorted(find_landmarks(picture), key=lambda face: -_side(face[0]))
-    if not faces:
-        raise FaceError(f"{name}: no face was found. Choose a picture that shows one face from the front.")
-    if len(faces) > 1 and _side(faces[0][0]) < _CLEARLY_LARGER * _side(faces[1][0]):
-        raise FaceError(
-            f"{name}: {len(faces)} faces of about the same size were found, expected one. "
-            f"Cut the picture so that it shows the face you want."
-        )
-    points, depth, _ = faces[0]
-    if _side(points) < _SMALLEST_FACE_PX:
-        raise FaceError(
-            f"{name}: the face is {_side(points):.0f} pixels large, expected at least {_SMALLEST_FACE_PX}. "
-            f"Choose a larger picture."
-        )
-    return np.column_stack([points, depth]).astype(np.float32)
-
-
-def _side(points: Points) -> float:
-    return float(np.ptp(points, axis=0).max())
 
 
 def _live_mesh(aligned: AlignedFace) -> Floats:

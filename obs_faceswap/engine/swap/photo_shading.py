@@ -120,11 +120,11 @@ def _barycentric() -> tuple[npt.NDArray[np.intp], Floats]:
 
 @lru_cache(maxsize=1)
 def _trusted() -> Floats:
-    """0 at brows, eyes and mouth, which change for other reasons, and beyond the face; elsewhere 1."""
+    """0 at eyes and between the lips, which change for other reasons, and beyond the face; elsewhere 1."""
     points = mesh.texture_points(_GRID)
     shown, _ = mesh.texture_map(_GRID)
     trusted = (shown >= 0).astype(np.float32)
-    for ring in (*mesh.BROWS, *mesh.EYES, mesh.OUTER_LIPS):
+    for ring in (*mesh.EYES, mesh.INNER_LIPS):
         outline = cv2.convexHull(np.round(points[list(ring)] * 16).astype(np.int32))
         cv2.fillPoly(trusted, [outline], 0, shift=4)
     inside = cv2.erode(trusted, np.ones((3, 3), np.uint8))
