@@ -47,7 +47,11 @@ DELAY_NS = 19  # from that frame's arrival to the moment it was first shown
 CALLBACKS = 20
 FRAMES_IN = 21
 FRAMES_SHOWN = 22  # four words, by kind: swapped, frozen, covered, original
-_WORDS = 32
+SLOTS_AT = 26  # address of the first slot,
+SLOT_BYTES = 27  # from there to the next,
+METAS_AT = 28  # address of the first Meta,
+PLANES = 29  # and of up to three planes the offset in the slot, bytes per row, and rows
+_WORDS = 48
 RING = 1024  # callback times kept: half a minute at 30 frames a second
 
 INPUT_SLOTS = 4  # newest, read by the worker, read by the cover thread, written
@@ -203,8 +207,17 @@ class Exchange:
             self.failure = f"There is no memory for frames of this size ({error}). Use a smaller source."
             return False
         self.failure = ""
+        self._describe(self.slots)
         self.words[LAYOUT] = wanted
         return True
+
+    def _describe(self, slots: Slots) -> None:
+        """Writes down where everything lies, for code that sees the words alone."""
+        self.words[SLOTS_AT] = slots.addresses[0]
+        self.words[SLOT_BYTES] = slots.slot_bytes
+        self.words[METAS_AT] = ctypes.addressof(slots.metas)
+        for number, plane in enumerate(slots.planes):
+            self.words[PLANES + 3 * number : PLANES + 3 * number + 3] = plane
 
     # The graphics thread.
 
@@ -215,6 +228,10 @@ class Exchange:
             return slots
         self.words[WANTED] = key
         return None
+
+    def note_frame(self) -> None:
+        """Counts a frame that came in while somebody watches."""
+        self.words[FRAMES_IN] += self.words[SHOWING]
 
     def input_slot(self) -> int:
         """The index of an input slot nobody uses."""
@@ -299,7 +316,8 @@ class Exchange:
         return self._count(kind, HIDE if is_hidden else result)
 
     def _count(self, kind: int, choice: int) -> int:
-        self.words[FRAMES_SHOWN + kind] += 1
+        if self.words[SHOWING]:
+            self.words[FRAMES_SHOWN + kind] += 1
         return choice
 
     def _note_delay(self, meta: Meta, now_ns: int) -> None:

@@ -146,6 +146,10 @@ class Worker:
         names = ("frames_swapped", "frames_frozen", "frames_covered", "frames_raw")
         return report | dict(zip(names, words[ex.FRAMES_SHOWN : ex.FRAMES_SHOWN + len(names)], strict=True))
 
+    def ask_to_stop(self) -> None:
+        """Has the thread end soon; `close` waits for it."""
+        self._stop.set()
+
     def close(self) -> None:
         """Stops, joins and frees everything; may be called twice."""
         self._stop.set()

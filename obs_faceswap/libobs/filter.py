@@ -58,6 +58,11 @@ class Filter:
             )
             self._worker.start()
 
+    def ask_to_stop(self) -> None:
+        """Has the worker end soon, without waiting for it."""
+        if self._worker is not None:
+            self._worker.ask_to_stop()
+
     def stop_engine(self) -> None:
         """Stops the worker and frees the engine; the picture is covered from now on."""
         worker, self._worker = self._worker, None
@@ -144,7 +149,7 @@ class Filter:
 
     def _pass(self, frame: abi.SourceFrame) -> None:
         exchange, words = self._exchange, self._exchange.words
-        words[ex.FRAMES_IN] += 1
+        exchange.note_frame()
         pixel_format = abi.VIDEO_FORMATS.get(frame.format)
         slots = exchange.current(key_of(pixel_format, frame.width, frame.height)) if pixel_format else None
         if slots is None:

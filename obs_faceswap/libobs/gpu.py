@@ -116,7 +116,7 @@ class GpuPath:
         if textures is None or not self._render(textures, target, parent):
             return ex.HIDE
         now = now_ns()
-        self._exchange.words[ex.FRAMES_IN] += 1
+        self._exchange.note_frame()
         slots = (
             None if self._is_hdr(target) else self._exchange.current(key_of(PixelFormat.BGRA, *textures.size))
         )

@@ -60,7 +60,10 @@ class FilterType:
         """Stops all engines; the filters that are alive cover their pictures from now on."""
         self._is_loaded = False
         obs().obs_enable_source_type(ID, False)
-        for found in list(self._filters.values()):
+        living = list(self._filters.values())
+        for found in living:
+            found.ask_to_stop()  # all at once, then wait for each
+        for found in living:
             found.stop_engine()
         # Networks and large arrays must be gone before the interpreter ends.
         gc.collect()

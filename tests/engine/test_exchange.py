@@ -1,5 +1,6 @@
 """The exchange hands frames over without a lock, and never lets one out that is not finished."""
 
+import ctypes
 import threading
 
 import numpy as np
@@ -96,6 +97,20 @@ def test_the_slots_are_made_by_another_thread_on_request():
     assert exchange.current(KEY) is None
     assert exchange.lay_out()
     assert exchange.current(KEY).key == KEY
+
+
+@pytest.mark.parametrize("pixel_format", PixelFormat)
+def test_the_control_block_alone_tells_where_everything_lies(pixel_format):
+    exchange, slots = ready(key=key_of(pixel_format, 64, 36))
+    offer(exchange, slots, START, value=5)
+    words, index = exchange.words, exchange.words[ex.INPUT_NEWEST] - 1
+    meta = ex.Meta.from_address(words[ex.METAS_AT] + index * ctypes.sizeof(ex.Meta))
+    assert meta.arrival_ns == START
+    slot = words[ex.SLOTS_AT] + index * words[ex.SLOT_BYTES]
+    for plane in range(len(slots.planes)):
+        offset, stride, rows = words[ex.PLANES + 3 * plane : ex.PLANES + 3 * plane + 3]
+        assert (stride, rows) == plane_sizes(pixel_format, 64, 36)[plane]
+        assert set(ctypes.string_at(slot + offset, stride * rows)) == {5}
 
 
 def test_a_new_geometry_forgets_the_old_frames():
@@ -339,6 +354,17 @@ def test_while_nobody_watches_no_cover_is_asked_for():
     exchange.words[ex.SHOWING] = 0
     show(exchange, slots, START + MS)
     assert not exchange.cover_is_wanted(START + MS)
+
+
+def test_frames_nobody_sees_are_not_counted():
+    exchange, slots = ready()
+    exchange.note_frame()
+    show(exchange, slots, START)
+    exchange.words[ex.SHOWING] = 0
+    exchange.note_frame()
+    show(exchange, slots, START)
+    assert exchange.words[ex.FRAMES_IN] == 1
+    assert sum(exchange.words[ex.FRAMES_SHOWN : ex.FRAMES_SHOWN + 4]) == 1
 
 
 def test_a_cover_is_wanted_for_a_moment_only():

@@ -98,7 +98,7 @@ def test_the_script_s_end_stops_engines_and_its_return_starts_them(info, obs):
     plugin.script_unload()
     _, late = made_by(info, obs)
     plugin.script_load(None)
-    assert made.asked == [("start_engine",), ("stop_engine",), ("start_engine",)]
+    assert made.asked == [("start_engine",), ("ask_to_stop",), ("stop_engine",), ("start_engine",)]
     assert late.asked == [("start_engine",)]
 
 
