@@ -73,13 +73,13 @@ def texture_points(side: int) -> Floats:
     return with_rim(centered * side - 0.5)
 
 
-def triangle_map(xy: Floats, depth: Floats, size: int, front: float) -> npt.NDArray[np.int32]:
-    """Which triangle each pixel shows: (size, size), -1 where none.
+def triangle_map(xy: Floats, depth: Floats, shape_hw: tuple[int, int], front: float) -> npt.NDArray[np.int32]:
+    """Which triangle each pixel shows: (height, width), -1 where none.
 
     Args:
         xy: (504, 2) vertices, px.
         depth: (504,), smaller is nearer.
-        size: the picture's side.
+        shape_hw: the picture's height and width.
         front: the sign that the area of triangles facing the viewer has.
     """
     corners = xy[TRIANGLES]
@@ -89,17 +89,19 @@ def triangle_map(xy: Floats, depth: Floats, size: int, front: float) -> npt.NDAr
     facing = np.flatnonzero(area * front > 1e-4)
     # From far to near: of several triangles at one pixel the last one written stays.
     drawn = facing[np.argsort(-depth[TRIANGLES[facing]].sum(axis=1), kind="stable")]
-    return _filled(first[drawn], along[drawn], across[drawn], area[drawn], drawn, size)
+    return _filled(first[drawn], along[drawn], across[drawn], area[drawn], drawn, shape_hw)
 
 
 def _filled(
-    first: Floats, along: Floats, across: Floats, area: Floats, names: Ints, size: int
+    first: Floats, along: Floats, across: Floats, area: Floats, names: Ints, shape_hw: tuple[int, int]
 ) -> npt.NDArray[np.int32]:
     """All pixels of all triangles' boxes at once, those inside their triangle kept."""
+    height, width = shape_hw
+    last_xy = (width - 1, height - 1)
     corner_a, corner_b = first + along, first + across
     low = np.ceil(np.minimum(np.minimum(first, corner_a), corner_b) - _EDGE)
     high = np.floor(np.maximum(np.maximum(first, corner_a), corner_b) + _EDGE)
-    low, high = np.maximum(low, 0).astype(np.int32), np.minimum(high, size - 1).astype(np.int32)
+    low, high = np.maximum(low, 0).astype(np.int32), np.minimum(high, last_xy).astype(np.int32)
     wide, tall = np.maximum(high - low + 1, 0).T
     pixels = wide * tall
     owner = np.repeat(np.arange(len(first), dtype=np.int32), pixels)
@@ -112,13 +114,13 @@ def _filled(
     u = dx * inverse[owner, 0] + dy * inverse[owner, 1]
     v = dx * inverse[owner, 2] + dy * inverse[owner, 3]
     inside = (u > -_EDGE) & (v > -_EDGE) & (u + v < 1 + _EDGE)
-    shown = np.full(size * size, -1, np.int32)
-    shown[(y * size + x)[inside]] = names[owner[inside]]
-    return shown.reshape(size, size)
+    shown = np.full(height * width, -1, np.int32)
+    shown[(y * width + x)[inside]] = names[owner[inside]]
+    return shown.reshape(height, width)
 
 
 def interpolated(shown: npt.NDArray[np.int32], xy: Floats, values: Floats) -> Floats:
-    """Values (504, C) of the vertices at each pixel (S, S, C); 0 where no triangle is shown."""
+    """Values (504, C) of the vertices at each pixel (H, W, C); 0 where no triangle is shown."""
     corners = xy[TRIANGLES].astype(np.float64)
     origin, edges = corners[:, 0], corners[:, 1:] - corners[:, :1]
     area = edges[:, 0, 0] * edges[:, 1, 1] - edges[:, 0, 1] * edges[:, 1, 0]
@@ -152,5 +154,5 @@ def front_sign() -> float:
 def texture_map(side: int) -> tuple[npt.NDArray[np.int32], Floats]:
     """The triangle at each texel of a square texture, and the vertices there."""
     points = texture_points(side)
-    shown = triangle_map(points, np.zeros(len(points), np.float32), side, front_sign())
+    shown = triangle_map(points, np.zeros(len(points), np.float32), (side, side), front_sign())
     return shown, points

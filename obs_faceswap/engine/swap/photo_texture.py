@@ -28,7 +28,7 @@ _WORSE_HALF = (-0.6, -0.3)
 _HIDDEN_CELLS = 6.0  # deeper than what is seen there: 0.6 cm; the mesh's depth is rough
 
 # How far a color may be from the cheeks' before it is no skin, in their spreads; least spreads in Lab units.
-_SKIN, _NO_SKIN = 2.2, 3.2
+_SKIN, _NO_SKIN = 2.0, 2.9
 _LEAST_SPREAD = (11.0, 4.5, 5.0)
 
 # Centimeters inside the mesh's outline, which may lie a little outside the face: not trusted, and trusted.
@@ -92,7 +92,7 @@ def _in_sight(vertices: Floats, places: Floats, depth: Floats) -> Floats:
     low = vertices[:, :2].min(axis=0)
     scale = _DEPTH_GRID / max(float(np.ptp(vertices[:, :2], axis=0).max()), 1.0)
     at = ((vertices[:, :2] - low) * scale).astype(np.float32)
-    shown = mesh.triangle_map(at, vertices[:, 2], _DEPTH_GRID, mesh.front_sign())
+    shown = mesh.triangle_map(at, vertices[:, 2], (_DEPTH_GRID, _DEPTH_GRID), mesh.front_sign())
     nearest = mesh.interpolated(shown, at, vertices[:, 2:])[..., 0]
     nearest[shown < 0] = 1e6
     x, y = cv2.split(((places - low) * scale).astype(np.float32))
@@ -155,9 +155,9 @@ def _skin(texture: Floats, known: Floats) -> Floats:
     away[..., 0] *= np.where(away[..., 0] > 0, 0.35, 1)  # a forehead shines; hair is mostly darker
     distance = np.sqrt((away**2).sum(axis=2))
     # Hair has soft edges: what touches it is not trusted either.
-    skin = cv2.erode(1 - _smoothstep(distance, _SKIN, _NO_SKIN), np.ones((9, 9), np.uint8))
+    skin = cv2.erode(1 - _smoothstep(distance, _SKIN, _NO_SKIN), np.ones((15, 15), np.uint8))
     skin = cv2.GaussianBlur(skin, (0, 0), SIDE / 160)
-    tested = (head[:, 1] < -4.2) | ((aside > 5.0) & (head[:, 1] < 3.5)) | (TO_OUTLINE < 1.2)
+    tested = (head[:, 1] < -4.2) | (aside > 5.0) | (TO_OUTLINE < 1.2)
     doubt = cv2.GaussianBlur(_region(tested), (0, 0), SIDE / 160)
     features = cv2.GaussianBlur(_features(SIDE // 200).astype(np.float32), (0, 0), SIDE / 300)
     doubt = doubt * (1 - features)
