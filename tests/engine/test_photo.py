@@ -1,0 +1,186 @@
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from engine import photo_heads
+
+from obs_faceswap.engine import mask
+from obs_faceswap.engine.align import to_crop
+from obs_faceswap.engine.errors import FaceError
+from obs_faceswap.engine.settings import Settings
+from obs_faceswap.engine.swap import photo_mesh as mesh
+from obs_faceswap.engine.swap.photo import PhotoSwapper
+
+FRONT = photo_heads.posed()
+PLAIN = Settings(color_transfer="none", keep_eyes="no", keep_mouth="no")
+
+
+def swapper(texture=None, points=FRONT, settings=PLAIN, **more) -> PhotoSwapper:
+    picture = photo_heads.picture_of(photo_heads.skin() if texture is None else texture, points)
+    return PhotoSwapper([picture], photo_heads.finder(points), settings, **more)
+
+
+def live(texture=None, points=FRONT, **more):
+    texture = photo_heads.skin((90, 120, 160), seed=2) if texture is None else texture
+    return photo_heads.aligned(photo_heads.picture_of(texture, points), points, **more)
+
+
+def at(aligned, vertex):
+    x, y = np.round(to_crop(aligned.warp, aligned.face.landmarks)[vertex]).astype(int)
+    return slice(y - 2, y + 3), slice(x - 2, x + 3)
+
+
+def color_at(picture, aligned, vertex):
+    return picture[at(aligned, vertex)].mean(axis=(0, 1))
+
+
+def test_a_face_put_on_itself_stays_what_it_is():
+    aligned = live(photo_heads.skin())
+    swapped = swapper().swap(aligned)
+    difference = np.abs(swapped.crop.astype(int) - aligned.crop).mean(axis=2)
+    assert np.percentile(difference, 95) < 12
+
+
+@pytest.mark.parametrize("yaw", [0, 25, -40])
+def test_the_live_face_gets_the_sources_colors_where_it_is_seen(yaw):
+    points = photo_heads.posed(yaw=yaw)
+    aligned = live(photo_heads.skin((60, 60, 60)), points)
+    swapped = swapper(photo_heads.skin((100, 140, 220))).swap(aligned)
+    for vertex in (9, 5, 50 if yaw >= 0 else 280):  # brow, nose, the near cheek
+        assert color_at(swapped.crop, aligned, vertex) == pytest.approx((100, 140, 220), abs=40)
+
+
+def test_around_the_face_the_crop_is_the_live_picture():
+    aligned = live()
+    swapped = swapper().swap(aligned)
+    beyond = mask.hull(aligned.landmarks, aligned.warp.size) == 0
+    assert np.array_equal(swapped.crop[beyond], aligned.crop[beyond])
+
+
+def test_the_mask_outlasts_default_erosion_and_blur_over_the_face():
+    aligned = live()
+    finished = mask.finish(swapper().swap(aligned).mask, Settings().mask_erode, Settings().mask_blur)
+    inner = mask.hull(aligned.landmarks[list(mesh.OVAL)], aligned.warp.size) > 0.5
+    center = aligned.landmarks.mean(axis=0)
+    shrunk = mask.hull(center + (aligned.landmarks - center) * 0.9, aligned.warp.size) > 0.5
+    assert finished[inner & shrunk].min() > 0.9
+
+
+def test_the_mask_leaves_most_of_the_crop_alone():
+    assert 0.1 < swapper().swap(live()).mask.mean() < 0.6
+
+
+@pytest.mark.parametrize("yaw", [35, 60])
+def test_the_swap_fades_where_a_turned_head_is_seen_edge_on(yaw):
+    points = photo_heads.posed(yaw=yaw)
+    aligned = live(photo_heads.skin((60, 60, 60)), points)
+    swapped = swapper(photo_heads.skin((200, 200, 200))).swap(aligned)
+    row = round(float(aligned.landmarks[425, 1]))  # across the far cheek
+    taken = (swapped.crop[row].mean(axis=1) - 60) / 140
+    last = int(aligned.landmarks[:, 0].max())
+    assert taken[last - 1] < 0.3
+    assert taken[last - 40 : last].max() > 0.9
+
+
+def test_colors_are_matched_to_the_scene_unless_switched_off():
+    aligned = live(photo_heads.skin((50, 60, 80)))
+    worn = swapper(photo_heads.skin((140, 170, 210)))
+    assert color_at(worn.swap(aligned).crop, aligned, 9)[2] > 150
+    worn.update(replace(PLAIN, color_transfer="rct"))
+    assert color_at(worn.swap(aligned).crop, aligned, 9) == pytest.approx((50, 60, 80), abs=25)
+
+
+def test_live_eyes_are_kept_when_asked_for():
+    scene = photo_heads.skin()
+    for ring in mesh.EYES:
+        photo_heads.paint(scene, ring, (0, 255, 0))
+    aligned = live(scene)
+    middle = aligned.landmarks[list(mesh.EYES[0])].mean(axis=0).round().astype(int)
+    worn = swapper()
+    x, y = middle
+    assert worn.swap(aligned).crop[y, x, 1] < 120
+    worn.update(replace(PLAIN, keep_eyes="yes"))
+    assert worn.swap(aligned).crop[y, x, 1] > 220
+
+
+def test_the_inside_of_an_open_live_mouth_is_kept_unless_switched_off():
+    head = mesh.HEAD.copy()
+    head[[14, 17, 87, 88, 95, 178, 317, 318, 324, 402]] += (0, 2.0, 0)
+    aligned = live(points=photo_heads.posed(head=head))
+    lips = aligned.landmarks[list(mesh.INNER_LIPS)]
+    cv2.fillPoly(aligned.crop, [np.round(lips).astype(np.int32)], (0, 255, 0))
+    x, y = ((aligned.landmarks[13] + aligned.landmarks[14]) / 2).round().astype(int)
+    worn = swapper()
+    assert worn.swap(aligned).crop[y, x, 1] < 150
+    worn.update(replace(PLAIN, keep_mouth="auto"))
+    assert worn.swap(aligned).crop[y, x, 1] > 230
+
+
+def test_another_live_person_starts_afresh():
+    worn, fresh = swapper(settings=Settings()), swapper(settings=Settings())
+    for _ in range(5):
+        worn.swap(live(photo_heads.skin((30, 30, 30)), track_id=1))
+    second = live(track_id=2)
+    assert np.array_equal(worn.swap(second).crop, fresh.swap(second).crop)
+
+
+def test_a_face_outside_the_crop_changes_nothing():
+    aligned = live()
+    away = replace(aligned, landmarks=aligned.landmarks + 1000)
+    swapped = swapper().swap(away)
+    assert np.array_equal(swapped.crop, away.crop)
+    assert not swapped.mask.any()
+
+
+def test_the_given_crop_is_not_written_to():
+    aligned = live()
+    before = aligned.crop.copy()
+    swapper().swap(aligned)
+    assert np.array_equal(aligned.crop, before)
+
+
+@pytest.mark.parametrize(("side", "expected"), [(20, 160), (300, 288), (310, 320), (5000, 672)])
+def test_the_crop_is_as_fine_as_the_frame_within_limits(side, expected):
+    assert swapper().crop_size(side) == expected
+
+
+def test_a_picture_without_a_face_is_refused():
+    with pytest.raises(FaceError, match=r"mug\.png: no face was found"):
+        PhotoSwapper([np.zeros((50, 50, 3), np.uint8)], photo_heads.finder(), names=["mug.png"])
+
+
+def test_a_picture_of_two_people_is_refused():
+    left, right = photo_heads.posed(scale=8), photo_heads.posed(scale=9, center=(400, 150))
+    with pytest.raises(FaceError, match="2 faces of about the same size"):
+        PhotoSwapper([np.zeros((300, 600, 3), np.uint8)], photo_heads.finder(left, right))
+
+
+def test_a_far_smaller_face_in_the_background_does_not_matter():
+    small = photo_heads.posed(scale=3, center=(400, 150))
+    picture = photo_heads.picture_of(photo_heads.skin(), FRONT)
+    worn = PhotoSwapper([picture], photo_heads.finder(small, FRONT), PLAIN)
+    aligned = live(photo_heads.skin((60, 60, 60)))
+    assert color_at(worn.swap(aligned).crop, aligned, 9) == pytest.approx((120, 150, 200), abs=25)
+
+
+def test_a_tiny_face_is_refused():
+    tiny = photo_heads.posed(scale=2)
+    with pytest.raises(FaceError, match="at least 48"):
+        PhotoSwapper([np.zeros((300, 300, 3), np.uint8)], photo_heads.finder(tiny))
+
+
+def test_no_picture_is_refused():
+    with pytest.raises(FaceError, match="No picture"):
+        PhotoSwapper([], photo_heads.finder())
+
+
+def test_of_several_pictures_the_bad_ones_are_named():
+    good = photo_heads.picture_of(photo_heads.skin(), FRONT)
+    bad = np.zeros((50, 50, 3), np.uint8)
+    found = photo_heads.finder(FRONT)
+    worn = PhotoSwapper(
+        [good, bad], lambda picture: found(picture) if len(picture) > 50 else [], PLAIN, ["a.png", "b.png"]
+    )
+    assert "b.png" in worn.notice
+    assert "a.png" not in worn.notice

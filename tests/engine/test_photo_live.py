@@ -1,0 +1,169 @@
+"""Light, shading, gaze and lids: what a photo face takes from the live one."""
+
+import cv2
+import numpy as np
+import pytest
+from engine import photo_heads
+
+from obs_faceswap.engine.swap import photo_mesh as mesh
+from obs_faceswap.engine.swap.photo_gaze import Gaze, Lids
+from obs_faceswap.engine.swap.photo_light import LightMatch
+from obs_faceswap.engine.swap.photo_shading import Shading, side_slope
+from obs_faceswap.engine.swap.photo_shape import egg_facing, fit_pose
+from obs_faceswap.engine.swap.photo_texture import SIDE
+
+POINTS = photo_heads.posed()
+FACING = egg_facing(fit_pose(POINTS))
+UPPER, LOWER = (160, 159, 158, 385, 386, 387), (144, 145, 153, 380, 374, 373)
+
+
+def full_mask():
+    return np.ones((64, 64), np.float32)
+
+
+def plain(color):
+    return np.full((64, 64, 3), color, np.uint8)
+
+
+def test_brightness_and_tint_become_the_scenes():
+    live, swapped = plain((60, 70, 120)), plain((150, 170, 180))
+    assert LightMatch().match(swapped, live, full_mask()).mean((0, 1)) == pytest.approx((60, 70, 120), abs=2)
+
+
+def test_only_the_face_is_measured():
+    live, swapped = plain((60, 70, 120)), plain((150, 170, 180))
+    mask = full_mask()
+    mask[:, 32:] = 0
+    live[:, 32:] = 255
+    matched = LightMatch().match(swapped, live, mask)
+    assert matched[:, :24].mean((0, 1)) == pytest.approx((60, 70, 120), abs=6)
+
+
+def test_light_follows_over_some_frames_and_starts_over_when_told():
+    light = LightMatch()
+    light.match(plain((100, 100, 100)), plain((100, 100, 100)), full_mask())
+    first = light.match(plain((100, 100, 100)), plain((200, 200, 200)), full_mask()).mean()
+    assert 110 < first < 190
+    light.reset()
+    afresh = light.match(plain((100, 100, 100)), plain((200, 200, 200)), full_mask())
+    assert afresh.mean() == pytest.approx(200, abs=2)
+
+
+def ratio_at(ratio, vertex):
+    x, y = np.round(mesh.texture_points(len(ratio))[vertex]).astype(int)
+    return ratio[y, x]
+
+
+def settled(shading, picture, frames=30):
+    for _ in range(frames):
+        shading.step(picture, POINTS, FACING, 0.0)
+
+
+def test_a_face_that_looks_as_usual_changes_nothing():
+    shading = Shading()
+    picture = photo_heads.picture_of(photo_heads.skin(), POINTS)
+    settled(shading, picture)
+    assert shading.step(picture, POINTS, FACING, 0.0) == pytest.approx(1.0, abs=0.02)
+
+
+def test_whose_face_it_is_does_not_show():
+    """A beard is no shadow: it is in the mean as well."""
+    shading = Shading()
+    painted = photo_heads.skin()
+    photo_heads.paint(painted, (150, 176, 148, 152, 377, 400, 379, 200), (20, 20, 20))
+    settled(shading, photo_heads.picture_of(painted, POINTS))
+    ratio = shading.step(photo_heads.picture_of(painted, POINTS), POINTS, FACING, 0.0)
+    assert ratio_at(ratio, 199) == pytest.approx(1.0, abs=0.03)
+
+
+def test_a_new_fold_is_carried_over():
+    shading = Shading()
+    settled(shading, photo_heads.picture_of(photo_heads.skin(), POINTS))
+    frowning = photo_heads.skin()
+    photo_heads.paint(frowning, (9, 107, 108, 151, 337, 336), (80, 100, 140))
+    ratio = shading.step(photo_heads.picture_of(frowning, POINTS), POINTS, FACING, 0.0)
+    assert ratio_at(ratio, 9) < 0.93
+    assert ratio_at(ratio, 50) == pytest.approx(1.0, abs=0.03)
+
+
+def test_light_from_one_side_is_carried_over():
+    shading = Shading()
+    across = np.linspace(1.3, 0.4, 300)[None, :, None]
+    lit = (photo_heads.picture_of(photo_heads.skin(), POINTS) * across).clip(0, 255).astype(np.uint8)
+    settled(shading, lit)
+    ratio = shading.step(lit, POINTS, FACING, 0.0)
+    assert ratio_at(ratio, 50) > 1.1 * ratio_at(ratio, 280)  # the cheeks: left and right in the picture
+
+
+def test_a_slope_is_measured_against_the_mirror_image():
+    known = np.ones((SIDE, SIDE), bool)
+    rising = np.tile(np.exp(0.5 * np.linspace(-1, 1, SIDE)), (SIDE, 1)).astype(np.float32) * 100
+    assert side_slope(rising, known) == pytest.approx(0.5, abs=0.06)
+    dark_brows = np.full((SIDE, SIDE), 120, np.float32)
+    dark_brows[150:200] = 20
+    assert side_slope(dark_brows, known) == pytest.approx(0, abs=0.01)
+
+
+def looking(aside_px):
+    """A picture of a face whose irises lie to the side of the middle, in texels."""
+    painted = photo_heads.skin()
+    for ring in mesh.EYES:
+        photo_heads.paint(painted, ring, (230, 230, 230))
+        middle = mesh.texture_points(SIDE)[list(ring)].mean(axis=0) + np.array([aside_px, 0])
+        cv2.circle(painted, np.round(middle).astype(int).tolist(), 10, (40, 40, 40), -1)
+    return painted
+
+
+def iris_of(texture):
+    """Where the dark texels of the eye left in the picture lie, relative to its middle."""
+    x, y = np.round(mesh.texture_points(SIDE)[list(mesh.EYES[0])].mean(axis=0)).astype(int)
+    return float(np.flatnonzero(texture[y, x - 30 : x + 31, 1] < 130).mean() - 30)
+
+
+@pytest.mark.parametrize("aside", [-10, 10])
+def test_the_eyes_follow_the_live_gaze(aside):
+    gaze = Gaze(SIDE)
+    source = looking(0)
+    live = photo_heads.posed(scale=24, center=(300, 300))
+    crop = photo_heads.picture_of(looking(aside), live, size=600)
+    for _ in range(20):
+        turned = gaze.step(source, gaze.sides_of(source), crop, live)
+    assert iris_of(turned) == pytest.approx(aside, abs=5)
+    assert np.array_equal(source, looking(0))  # the source's own texture stays
+
+
+def test_eyes_that_cannot_be_read_stay_as_in_the_picture():
+    gaze = Gaze(SIDE)
+    source = looking(0)
+    blank = np.full((300, 300, 3), 128, np.uint8)
+    turned = gaze.step(source, gaze.sides_of(source), blank, POINTS)
+    assert np.abs(turned.astype(int) - source).max() <= 12
+
+
+def opened(part):
+    points = POINTS.copy()
+    middle = (POINTS[list(UPPER)] + POINTS[list(LOWER)]) / 2
+    points[list(UPPER)] = middle + (POINTS[list(UPPER)] - middle) * part
+    points[list(LOWER)] = middle + (POINTS[list(LOWER)] - middle) * part
+    return points
+
+
+def gap(points):
+    return np.linalg.norm(points[list(UPPER), :2] - points[list(LOWER), :2], axis=1).mean()
+
+
+def test_lids_that_nearly_meet_close():
+    lids = Lids()
+    for part in (1.3, 1.3, 1.3, 0.5):
+        live = opened(part)
+        target = live.copy()
+        lids.step(live, target)
+    assert gap(target) < 0.1 * gap(opened(1.3))
+
+
+def test_open_eyes_stay_as_they_are():
+    lids = Lids()
+    live = opened(1.3)
+    target = live.copy()
+    lids.step(live, target)
+    assert target == pytest.approx(live)
