@@ -17,7 +17,7 @@ from people import Person
 
 Strands = npt.NDArray[np.float64]  # (S, P, 3), cm
 _SKULL_CENTER = np.array([0.0, 5.0, 0.0])
-_BUN = np.array([0.0, 17.2, -5.0])
+_BUN = np.array([0.0, 16.4, -6.5])
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,9 @@ def scalp(model: HeadModel, person: Person, points: Points, count: int, seed: in
     margin = above_hairline(generic)
     visible = (generic[:, 1] > -8.0) & (np.linalg.norm(generic - _SKULL_CENTER, axis=1) > 6.5)
     margin = margin + rng.normal(0, 0.22, len(margin))
-    dense = rng.uniform(size=len(margin)) < np.clip(margin / 0.9 + 0.12, 0.0, 1.0)
+    # Hair combed back shows its first, thin rows; short hair falls over them.
+    thick = margin / 1.8 + 0.06 if person.hair == "pulled_back" else margin / 0.9 + 0.12
+    dense = rng.uniform(size=len(margin)) < np.clip(thick, 0.0, 1.0) ** 1.2
     keep = (margin > 0) & visible & dense
     roots, margin = roots.keep(keep), margin[keep]
     if person.hair == "pulled_back":
@@ -162,7 +164,7 @@ def _bun(count: int, points: int, rng: np.random.Generator) -> Strands:
     angle = np.linspace(0, 2.6, points)[None, :, None] + rng.uniform(0, 6.28, (count, 1, 1))
     tilt = rng.uniform(-0.9, 0.9, (count, 1, 1))
     ring = np.cos(tilt) * (np.cos(angle) * side[:, None] + np.sin(angle) * other[:, None])
-    return _BUN + rng.uniform(2.6, 3.3, (count, 1, 1)) * (ring + np.sin(tilt) * axis[:, None])
+    return _BUN + rng.uniform(2.2, 3.1, (count, 1, 1)) * (ring + np.sin(tilt) * axis[:, None])
 
 
 @dataclass(frozen=True, slots=True)

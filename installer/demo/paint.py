@@ -339,7 +339,8 @@ def above_hairline(places: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
 
 def _scalp(color: Image, places: Image, person: Person) -> Image:
     """Darken the skin under the hair, so that it does not shine through."""
-    hair = step(-0.25, 1.3, above_hairline(places).astype(np.float32))
+    low, high = (0.0, 2.2) if person.hair == "pulled_back" else (-0.25, 1.3)
+    hair = step(low, high, above_hairline(places).astype(np.float32))
     tone = 0.10 + 0.35 * (1.0 - person.hair_melanin)
     return _mix(color, (tone * 1.15, tone * 0.85, tone * 0.7), 0.85 * hair)
 

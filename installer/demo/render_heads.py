@@ -178,7 +178,7 @@ def _portrait(model: HeadModel, person: Person, folder: Path, samples: int) -> I
         stage.begin(512, 640, samples, transparent=True)
         actor = stage.actor(model, person, folder / person.name, fine=True)
         _light(key=92, fill=24, rim=14)
-        stage.camera(distance=120, height=3, target_y=0.8, frame_cm=39, focus=112, fstop=0.0)
+        stage.camera(distance=120, height=3, target_y=0.8, frame_cm=38, focus=112, fstop=0.0)
         stage.show(actor, motion.portrait(4.0, 0.0, 0.22))
         stage.render(path)
     return _over(_layer(_read(path)), _studio(512, 640, (150, 158, 150), (70, 74, 66)))
