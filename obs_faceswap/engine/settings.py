@@ -88,7 +88,7 @@ def _declare(kind: Kind, default: Value, label: str, help_text: str, group: str,
     return field(default=default, metadata=parts)
 
 
-def _number(  # noqa: PLR0913
+def _number(
     default: float, low: float, high: float, step: float, label: str, help_text: str, group: str, **more: Any
 ) -> Any:
     return _declare(
