@@ -217,7 +217,7 @@ class Exchange:
         self.words[SLOT_BYTES] = slots.slot_bytes
         self.words[METAS_AT] = ctypes.addressof(slots.metas)
         for number, plane in enumerate(slots.planes):
-            self.words[PLANES + 3 * number : PLANES + 3 * number + 3] = plane
+            self.words[PLANES + 3 * number : PLANES + 3 * number + 3] = list(plane)
 
     # The graphics thread.
 

@@ -63,7 +63,8 @@ def load_engine(settings: Settings, running: Engine | None) -> Engine:
     from obs_faceswap.engine import pipeline, providers
 
     DEVICES.set([(device.id, device.label) for device in providers.devices()])
-    return pipeline.load(settings, running=running)
+    own = running if isinstance(running, pipeline.Pipeline) else None
+    return pipeline.load(settings, running=own)
 
 
 def _import_packages() -> None:

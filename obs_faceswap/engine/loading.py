@@ -18,7 +18,8 @@ from obs_faceswap.engine.pictures import read_picture
 from obs_faceswap.engine.session import Session
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.swap.dfm import DfmSwapper
-from obs_faceswap.engine.swap.photo import FindLandmarks, PhotoSwapper
+from obs_faceswap.engine.swap.photo import PhotoSwapper
+from obs_faceswap.engine.swap.photo_find import FindLandmarks
 from obs_faceswap.engine.types import ImageBGR, Points, Swapper
 
 logger = logging.getLogger(__name__)

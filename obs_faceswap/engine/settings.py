@@ -6,7 +6,7 @@ OBS properties, command-line options (`--set key=value`) and the table in docs/s
 
 from dataclasses import Field, dataclass, field, fields, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 from obs_faceswap.engine.errors import SettingsError
 
@@ -223,7 +223,7 @@ class Settings:
 
 
 def _option(declared: Field[Any]) -> Option:
-    return Option(key=declared.name, default=declared.default, **declared.metadata)
+    return Option(key=declared.name, default=cast("Value", declared.default), **declared.metadata)
 
 
 OPTIONS: tuple[Option, ...] = tuple(_option(declared) for declared in fields(Settings))
