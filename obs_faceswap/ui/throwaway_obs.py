@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -73,6 +73,7 @@ class ThrowawayObs:
         lossless: whether recordings are lossless.
         environment: further environment variables for OBS.
         more_collections: scene collections by name, beside the first one.
+        arguments: further arguments for the command `obs`.
         stop_s: how long a clean exit may take before `close()` kills it.
 
     Attributes:
@@ -90,11 +91,13 @@ class ThrowawayObs:
         lossless: bool = False,
         environment: Mapping[str, str] | None = None,
         more_collections: Mapping[str, Collection] | None = None,
+        arguments: Sequence[str] = (),
         stop_s: float = _QUIT_S,
     ) -> None:
         self.name = f"faceswap-{secrets.token_hex(6)}"
         self.folder = Path(tempfile.mkdtemp(prefix="obs-faceswap-"))
         self._headless = headless
+        self._arguments = tuple(arguments)
         self._stop_s = stop_s
         self._environment = dict(environment or {})
         self._config = ObsConfig(
@@ -141,7 +144,8 @@ class ThrowawayObs:
         Raises:
             ObsError: OBS is not installed, ended early, did not answer in time, or is not ours.
         """
-        command = [find_obs(), *_ARGUMENTS, "--profile", self.name, "--collection", self.name]
+        named = ("--profile", self.name, "--collection", self.name)
+        command = [find_obs(), *_ARGUMENTS, *self._arguments, *named]
         obs_config.write(self.folder / "config", self._config)
         self._config.recordings.mkdir()
         if self._headless:

@@ -23,6 +23,7 @@ from obs_faceswap.ui import materials
 HERE = Path(__file__).parent
 CANVAS = (640, 360)
 CLIP_FRAMES = 600
+UPPER_LIP, LOWER_LIP = 13, 14  # of the mesh, on the inner edge
 
 
 def pytest_collection_modifyitems(items):
@@ -45,6 +46,8 @@ class Stage:
         negative: a .dfm that turns a face into its negative.
         slow: the same, but a frame takes seconds.
         worn_picture: a picture with another face.
+        empty_picture: a picture without a face, full of detail.
+        two_faces: a picture with the face in its left and its right half.
     """
 
     image: np.ndarray
@@ -55,6 +58,8 @@ class Stage:
     negative: Path
     slow: Path
     worn_picture: Path
+    empty_picture: Path
+    two_faces: Path
 
     def cam(self, settings=None, name="Cam", **more):
         """A Media Source that shows the face, with the filter when settings are given."""
@@ -67,25 +72,29 @@ class Stage:
         return image_source(name, self.picture, worn)
 
 
-def _first_frame(clip):
-    """The clip's picture at a tenth of its length, (360, 640, 3)."""
+def _pictures(clip):
+    """Every tenth picture of a clip, fitted into the canvas, (360, 640, 3)."""
     video = cv2.VideoCapture(str(clip))
-    video.set(cv2.CAP_PROP_POS_FRAMES, int(video.get(cv2.CAP_PROP_FRAME_COUNT)) // 10)
-    good, frame = video.read()
+    frames = []
+    while (read := video.read())[0]:
+        frames.append(read[1])
     video.release()
-    assert good
+    return [_fitted(frame) for frame in frames[::10]]
+
+
+def _fitted(frame):
     height, width = frame.shape[:2]
-    scale = CANVAS[1] / height
-    frame = cv2.resize(frame, (round(width * scale), CANVAS[1]), interpolation=cv2.INTER_AREA)
-    side = (CANVAS[0] - frame.shape[1]) // 2
+    width = round(width * CANVAS[1] / height)
+    frame = cv2.resize(frame, (width, CANVAS[1]), interpolation=cv2.INTER_AREA)
+    side = (CANVAS[0] - width) // 2
     if side < 0:
         return np.ascontiguousarray(frame[:, -side : -side + CANVAS[0]])
-    return cv2.copyMakeBorder(frame, 0, 0, side, CANVAS[0] - side - frame.shape[1], cv2.BORDER_REPLICATE)
+    return cv2.copyMakeBorder(frame, 0, 0, side, CANVAS[0] - side - width, cv2.BORDER_REPLICATE)
 
 
-def _boxes(image):
-    """The region of the face's crop on the chroma grid, and the middle of the face."""
-    from obs_faceswap.engine import align, models
+def _talking(clip):
+    """The picture of a clip with the widest open mouth, and the face's landmarks in it."""
+    from obs_faceswap.engine import models
     from obs_faceswap.engine.detect import detector_for
     from obs_faceswap.engine.finder import FaceFinder
     from obs_faceswap.engine.landmarks import FaceMesh
@@ -94,10 +103,21 @@ def _boxes(image):
 
     detector = Session(models.fetch("blazeface_short"), "cpu")
     mesh = Session(models.fetch("facemesh_468"), "cpu")
-    finder = FaceFinder(detector_for(detector), FaceMesh(mesh))
-    found = finder.find(image, 0, Settings())
-    assert found.target is not None, "the demo clip shows no face"
-    points = found.target.landmarks
+    best = None
+    for image in _pictures(clip):
+        found = FaceFinder(detector_for(detector), FaceMesh(mesh)).find(image, 0, Settings())
+        assert found.target is not None, "a picture of the demo clip shows no face"
+        points = found.target.landmarks
+        gap = np.linalg.norm(points[UPPER_LIP] - points[LOWER_LIP])
+        if best is None or gap > best[0]:
+            best = gap, image, points
+    return best[1:]
+
+
+def _boxes(points):
+    """The region of the face's crop on the chroma grid, and the middle of the face."""
+    from obs_faceswap.engine import align
+
     corners = np.float32([[-0.5, -0.5], [255.5, -0.5], [255.5, 255.5], [-0.5, 255.5]])
     crop = align.to_frame(align.warp_for(points, 256), corners)
     middle = points.mean(axis=0)
@@ -112,23 +132,35 @@ def _box(points, margin):
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
+def _empty_room():
+    """(360, 640, 3) of gray cells; colored ones would not survive 4:2:0."""
+    cells = np.random.default_rng(1).integers(40, 216, (36, 64, 1), np.uint8)
+    return np.kron(cells, np.ones((10, 10, 3), np.uint8))
+
+
+def _saved(path, image):
+    assert cv2.imwrite(str(path), image)
+    return path
+
+
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stage")
-    image = _first_frame(materials.packaged("demo/clip.mp4"))
-    face_box, inner_box = _boxes(image)
-    cv2.imwrite(str(folder / "face.png"), image)
+    image, points = _talking(materials.packaged("demo/clip.mp4"))
+    face_box, inner_box = _boxes(points)
     (folder / "negative.dfm").write_bytes(tiny_networks.dfm(size=128, morph=True))
     (folder / "slow.dfm").write_bytes(obs_driver.slow_dfm())
     return Stage(
         image=image,
-        picture=folder / "face.png",
+        picture=_saved(folder / "face.png", image),
         clip=obs_driver.write_clip(folder / "clip.mp4", [image] * CLIP_FRAMES),
         face_box=face_box,
         inner_box=inner_box,
         negative=folder / "negative.dfm",
         slow=folder / "slow.dfm",
         worn_picture=materials.packaged("demo/face.jpg"),
+        empty_picture=_saved(folder / "empty-room.png", _empty_room()),
+        two_faces=_saved(folder / "two-faces.png", np.hstack([image[:, 160:480]] * 2)),
     )
 
 

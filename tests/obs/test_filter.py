@@ -104,7 +104,7 @@ CHANGES = {
     "align_y": 0.15,
     "morph": 0.1,
 }
-PHOTO_CHANGES = {"keep_mouth": "no", "keep_eyes": "no"}
+PHOTO_CHANGES = {"keep_mouth": "no", "keep_eyes": "yes"}
 
 
 @pytest.mark.parametrize("key", CHANGES)
