@@ -1,7 +1,7 @@
 """Writes the configuration folder of a throw-away OBS: one set of files that OBS 29 to 32 all start from.
 
-OBS 31 and later keep some of these keys in user.ini and take them over from global.ini by themselves; a
-user.ini written here would stop their start with a dialog.
+OBS 31 and later keep most of these keys in user.ini. They copy them from a global.ini that an older OBS seems
+to have written, and stop with a dialog where there is a user.ini already.
 """
 
 import json
@@ -15,6 +15,7 @@ Json = dict[str, Any]
 PROGRAM_SCENE = "Scene"
 _FIT_INSIDE = 2  # OBS_BOUNDS_SCALE_INNER
 _TOP_LEFT = 5  # OBS_ALIGN_LEFT | OBS_ALIGN_TOP
+_OLDER_OBS = 29 << 24  # 29.0.0 as LIBOBS_API_VER packs it; any version below 31 lets global.ini be copied
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,12 @@ def _text(value: object) -> str:
 
 def _global_ini(config: ObsConfig) -> str:
     return _ini({
-        "General": {"FirstRun": True, "EnableAutoUpdates": False, "ConfirmOnExit": False},
+        "General": {
+            "FirstRun": True,  # it was: no wizard
+            "LastVersion": _OLDER_OBS,
+            "EnableAutoUpdates": False,
+            "ConfirmOnExit": False,
+        },
         "Basic": {
             "Profile": config.name,
             "ProfileDir": config.name,
