@@ -14,6 +14,7 @@ from obs_faceswap.engine.swap.photo_texture import SIDE
 
 POINTS = photo_heads.posed()
 FACING = egg_facing(fit_pose(POINTS))
+SCALE = 12.0  # of POINTS, px per cm
 UPPER, LOWER = (160, 159, 158, 385, 386, 387), (144, 145, 153, 380, 374, 373)
 
 
@@ -157,7 +158,7 @@ def test_lids_that_nearly_meet_close():
     for part in (1.3, 1.3, 1.3, 0.5):
         live = opened(part)
         target = live.copy()
-        lids.step(live, target)
+        lids.step(live, target, SCALE)
     assert gap(target) < 0.1 * gap(opened(1.3))
 
 
@@ -165,5 +166,5 @@ def test_open_eyes_stay_as_they_are():
     lids = Lids()
     live = opened(1.3)
     target = live.copy()
-    lids.step(live, target)
+    lids.step(live, target, SCALE)
     assert target == pytest.approx(live)

@@ -93,7 +93,7 @@ class PhotoSwapper:
         target = live.copy()
         target[:, :2] += self._shape.step(live, pose)
         if self._eyes is not Keep.YES:
-            self._lids.step(live, target)
+            self._lids.step(live, target, pose.scale)
         crop, mask = aligned.crop.copy(), np.zeros(aligned.crop.shape[:2], np.float32)
         box = draw.box_of(target, aligned.warp.size)
         if box is not None:

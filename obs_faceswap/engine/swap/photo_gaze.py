@@ -33,9 +33,9 @@ _SMALLEST_EYE_PX = 8.0
 _LEAST_OPENING = 0.16  # height of an eye in parts of its width; less is nearly closed
 _FOLLOW = 0.5  # of the way to a new frame's gaze
 _REST = 0.02  # of the way back to the source's own gaze in a frame that shows none
-# Measured on the clips: open eyes have a height of 0.25 to 0.37 of their width; closed ones, with their lids
-# together in the picture, still have 0.4 to 0.65 of that.
-_OPEN_EYES = (0.24, 0.38)
+# Measured on the clips: open eyes are 0.6 to 1.1 cm high on the canonical head; closed ones, with their lids
+# together in the picture, still have 0.4 to 0.65 of that in the mesh.
+_OPEN_EYES = (0.6, 1.1)
 _CLOSED, _WIDE = 0.5, 0.85
 _OPENS, _FORGETS = 0.2, 1 / 300  # how fast the widest opening follows, a frame
 _STILL_AT, _GONE_AT = 0.45, 0.98  # |s| up to which the eye moves along with the iris, and where nothing does
@@ -87,10 +87,13 @@ class Lids:
         """Forgets how far the live person's eyes open."""
         self._widest = [0.0 for _ in _UPPER]
 
-    def step(self, live: Floats, target: Floats) -> None:
-        """Moves the upper lids of `target` (468, 2 or more) in place, as the openings of `live` say."""
+    def step(self, live: Floats, target: Floats, px_per_cm: float) -> None:
+        """Moves the upper lids of `target` (468, 2 or more) in place, as the openings of `live` say.
+
+        `px_per_cm` is the head's scale: the width of an eye shrinks when the head turns.
+        """
         for index, (upper, lower) in enumerate(zip(_UPPER, _LOWER, strict=True)):
-            opening = _opening(live[list(upper), :2], live[list(lower), :2])
+            opening = _height(live[list(upper), :2], live[list(lower), :2]) / max(px_per_cm, 1e-6)
             widest = self._widest[index] or float(np.clip(opening, *_OPEN_EYES))
             widest += (opening - widest) * (_OPENS if opening > widest else _FORGETS)
             self._widest[index] = widest
@@ -100,10 +103,9 @@ class Lids:
             target[over, :2] = target[under, :2] + (target[over, :2] - target[under, :2]) * kept
 
 
-def _opening(over: Floats, under: Floats) -> float:
-    """An eye's height in parts of its width."""
-    width = float(np.linalg.norm(over[-1] - over[0]))
-    return float(np.linalg.norm(over[3:6] - under[3:6], axis=1).mean()) / max(width, 1e-6)
+def _height(over: Floats, under: Floats) -> float:
+    """How far an eye's lids are apart in its middle."""
+    return float(np.linalg.norm(over[3:6] - under[3:6], axis=1).mean())
 
 
 class _Opening:
@@ -150,7 +152,8 @@ def _iris_of(
     picture: ImageBGR, points: Floats, upper: tuple[int, ...], lower: tuple[int, ...]
 ) -> float | None:
     over, under = points[list(upper)], points[list(lower)]
-    if np.linalg.norm(over[-1] - over[0]) < _SMALLEST_EYE_PX or _opening(over, under) < _LEAST_OPENING:
+    width = float(np.linalg.norm(over[-1] - over[0]))
+    if width < _SMALLEST_EYE_PX or _height(over, under) < _LEAST_OPENING * width:
         return None
     gray = _unrolled(picture, over, under).mean(axis=0)
     # For each place: how much darker an iris there would be than the white on both its sides.

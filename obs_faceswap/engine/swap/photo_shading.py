@@ -17,7 +17,7 @@ from obs_faceswap.engine.types import ImageBGR
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 
-_GRID = 96  # texels a side, 0.25 cm each
+_GRID = 128  # texels a side, 0.2 cm each
 _SIGMA = 0.7  # texels
 _FLOOR = 8.0  # of 255: black has no shading
 _LEAST, _MOST = 0.7, 1.4
