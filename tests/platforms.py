@@ -40,9 +40,10 @@ class PlatformError(Exception):
     """What went wrong and what to do about it."""
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Does what the command line asks; returns the installer's exit code."""
-    options = _parse(arguments)
+    ours, installers = _halves(arguments)
+    options = _parse(ours)
     folder = options.folder.resolve()
     try:
         _need_rights_and_tools(folder)
@@ -50,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
             _make(folder, options.suite, options.mirror)
         _settle(folder)
         commit = _copy_checkout(folder, options.commit)
-        return _run_installer(folder, commit, options.installer or DEFAULT)
+        return _run_installer(folder, commit, installers or DEFAULT)
     except (PlatformError, OSError) as error:
         print(f"\nNot done. {error}", file=sys.stderr)
         return 1
@@ -59,13 +60,19 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
-def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def _halves(arguments: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """What stands before the first "--", and after it."""
+    cut = arguments.index("--") if "--" in arguments else len(arguments)
+    return arguments[:cut], arguments[cut + 1 :]
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    after = f"After “--”: the installer's arguments; “{shlex.join(DEFAULT)}” without any."
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], epilog=after)
     parser.add_argument("folder", type=Path, help="of the other system; made when it is not there")
     parser.add_argument("--suite", help="what to make, e.g. trixie or sid; needed for a new folder")
     parser.add_argument("--mirror", help="where to get it; debootstrap's own default")
     parser.add_argument("--commit", default="HEAD", help="what to test (HEAD)")
-    parser.add_argument("installer", nargs="*", help=f"the installer's arguments ({shlex.join(DEFAULT)})")
     return parser.parse_args(arguments)
 
 
@@ -205,4 +212,4 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
