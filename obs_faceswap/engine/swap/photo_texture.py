@@ -159,7 +159,9 @@ def _skin(texture: Floats, known: Floats) -> Floats:
     skin = cv2.GaussianBlur(skin, (0, 0), SIDE / 160)
     tested = (head[:, 1] < -4.2) | (aside > 5.0) | (TO_OUTLINE < 1.2)
     doubt = cv2.GaussianBlur(_region(tested), (0, 0), SIDE / 160)
-    features = cv2.GaussianBlur(_features(SIDE // 200).astype(np.float32), (0, 0), SIDE / 300)
+    # Brows are darker than skin; what is lighter beside them is a highlight and no brow.
+    features = (_features(SIDE // 200) & (away[..., 0] < 0)).astype(np.float32)
+    features = cv2.GaussianBlur(features, (0, 0), SIDE / 300)
     doubt = doubt * (1 - features)
     return np.asarray(1 - doubt * (1 - skin), np.float32)
 
