@@ -10,7 +10,11 @@ from obs_faceswap.engine.types import Frame, ImageBGR
 from obs_faceswap.ui.output import replacing
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-_QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_WEBP_QUALITY, 95]
+_QUALITY = {
+    ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 95],
+    ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, 95],
+    ".webp": [cv2.IMWRITE_WEBP_QUALITY, 95],
+}
 
 
 def is_picture(path: Path) -> bool:
@@ -20,7 +24,8 @@ def is_picture(path: Path) -> bool:
 
 def write_picture(path: Path, image: ImageBGR) -> None:
     """Writes a picture in the kind its name says; raises MediaError and leaves an older file untouched."""
-    written, content = cv2.imencode(path.suffix.lower(), image, _QUALITY)
+    suffix = path.suffix.lower()
+    written, content = cv2.imencode(suffix, image, _QUALITY.get(suffix, []))
     if not written:
         raise MediaError(f"The picture could not be encoded as {path.suffix}. Choose .png or .jpg.")
     with replacing(path) as partial:
