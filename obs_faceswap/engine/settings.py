@@ -107,6 +107,11 @@ _KEEP_CHOICES = (
     (Keep.YES, "Yes"),
     (Keep.NO, "No"),
 )
+_EYE_CHOICES = (
+    (Keep.AUTO, "Automatic (the new eyes look and blink as yours do)"),
+    (Keep.YES, "Yes"),
+    (Keep.NO, "No (photo faces: a fixed gaze)"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,8 +175,8 @@ class Settings:
         LOOK, choices=_KEEP_CHOICES,
     )  # fmt: skip
     keep_eyes: Keep = _declare(
-        Kind.CHOICE, Keep.AUTO, "Keep my eyes", "Shows your own eyes, so that your gaze is yours.", LOOK,
-        choices=_KEEP_CHOICES,
+        Kind.CHOICE, Keep.AUTO, "Keep my eyes", "Shows your own eyes in the new face.", LOOK,
+        choices=_EYE_CHOICES,
     )  # fmt: skip
     face_scale: float = _number(
         1.0, 0.5, 1.5, 0.01, "Face size", "Makes the swapped face larger or smaller.", LOOK,

@@ -170,6 +170,12 @@ def test_a_tiny_face_is_refused():
         PhotoSwapper([np.zeros((300, 300, 3), np.uint8)], photo_heads.finder(tiny))
 
 
+@pytest.mark.parametrize("pose", [{"yaw": 60}, {"yaw": -60}, {"pitch": 50}])
+def test_a_profile_is_refused(pose):
+    with pytest.raises(FaceError, match="turned by"):
+        swapper(points=photo_heads.posed(**pose))
+
+
 def test_no_picture_is_refused():
     with pytest.raises(FaceError, match="No picture"):
         PhotoSwapper([], photo_heads.finder())

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from obs_faceswap.engine.errors import FaceError
+from obs_faceswap.engine.swap.photo_shape import fit_pose
 from obs_faceswap.engine.types import ImageBGR, Points
 
 Floats: TypeAlias = npt.NDArray[np.float32]
@@ -14,6 +15,7 @@ Floats: TypeAlias = npt.NDArray[np.float32]
 FindLandmarks: TypeAlias = Callable[[ImageBGR], Sequence[tuple[Points, Floats, float]]]
 
 _SMALLEST_FACE_PX = 48  # of a picture; below, the mesh is a guess and the texture a blur
+_MOST_TURNED = 42  # degrees in the mesh, 50 to 60 of the head; in a profile half of the face is guessed
 _CLEARLY_LARGER = 1.6  # a face so much larger than the next one is whom the picture is about
 
 
@@ -33,7 +35,14 @@ def the_face(name: str, picture: ImageBGR, find_landmarks: FindLandmarks) -> Flo
             f"{name}: the face is {_side(points):.0f} pixels large, expected at least {_SMALLEST_FACE_PX}. "
             f"Choose a larger picture."
         )
-    return np.column_stack([points, depth]).astype(np.float32)
+    mesh = np.column_stack([points, depth]).astype(np.float32)
+    turned = float(np.degrees(np.abs(fit_pose(mesh).yaw_pitch).max()))
+    if turned > _MOST_TURNED:
+        raise FaceError(
+            f"{name}: the head is turned by {turned:.0f} degrees, expected at most {_MOST_TURNED}. "
+            f"Choose a picture that shows the face more from the front."
+        )
+    return mesh
 
 
 def _side(points: Points) -> float:
