@@ -18,6 +18,7 @@ _EDGE_CM = 0.8  # from the outline inwards the swap fades in
 _OUTLINE_WEIGHT = TO_OUTLINE / _EDGE_CM
 # Cosine between a head's surface (an egg) and the line of sight where the swap begins and is full.
 _EDGE_ON, _SEEN = 0.02, 0.22
+_SOFT_STEPS = 7  # pixels of half resolution over which a silhouette is made soft
 _MASK_GROWN = 0.05  # of the crop's side: default erosion 1.1 and twice the blur's sigma of 2.8 percent
 _SHOWN = 0.02  # less of the swap is not seen
 
@@ -102,7 +103,8 @@ def _grown(fields: Floats, covered: npt.NDArray[np.bool_]) -> Floats:
     summed, count = cv2.blur(fields, (3, 3)), cv2.blur(weight, (3, 3))
     edge = ~covered & (count > 0)
     fields[edge] = summed[edge] / count[edge, None]
-    fields[edge, 4] = 0
+    # From the silhouette inwards the swap fades in, or the steps of half resolution would show there.
+    fields[..., 4] *= np.maximum(2 * cv2.blur(weight, (_SOFT_STEPS, _SOFT_STEPS)) - 1, 0)
     return fields
 
 
