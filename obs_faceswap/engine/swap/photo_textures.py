@@ -4,12 +4,17 @@ import cv2
 import numpy as np
 
 from obs_faceswap.engine.swap.photo_gaze import Gaze, Sides
+from obs_faceswap.engine.swap.photo_mesh import HEAD, texture_points
 from obs_faceswap.engine.swap.photo_shape import Pose
-from obs_faceswap.engine.swap.photo_texture import View, complete
+from obs_faceswap.engine.swap.photo_texture import SIDE, View, complete
 from obs_faceswap.engine.types import ImageBGR
 
 _SWITCH_RAD = 0.1  # another picture has to be that much nearer to the live pose, or they would flicker
 _FADE_STEP = 0.1  # of a picture's weight a frame
+
+_LEVELS_PER_OCTAVE = 2
+_COARSEST = 6
+_SIGMA_PER_STEP = 0.6  # of a Gaussian, in parts of a pixel: as soft as a camera
 
 
 class Textures:
@@ -19,6 +24,7 @@ class Textures:
         self._poses = np.array([view.pose.yaw_pitch for view in views])
         self._textures = [complete(view, self._others(index, views)) for index, view in enumerate(views)]
         self._sides = [gaze.sides_of(texture) for texture in self._textures]
+        self._smoothed: dict[tuple[int, int], ImageBGR] = {}
         self._shown = 0
         self._weights = np.zeros(len(views))
         self._weights[0] = 1
@@ -38,9 +44,37 @@ class Textures:
         wanted[self._shown] = 1
         self._weights += np.clip(wanted - self._weights, -_FADE_STEP, _FADE_STEP)
         others = [i for i in np.flatnonzero(self._weights > 0.01) if i != self._shown]
-        mixed, total = self._textures[self._shown], self._weights[self._shown]
+        level = _level(pose)
+        mixed, total = self._smooth(self._shown, level), self._weights[self._shown]
         for other in others:
             total = total + self._weights[other]
             part = float(self._weights[other] / max(total, 1e-6))
-            mixed = np.asarray(cv2.addWeighted(mixed, 1 - part, self._textures[other], part, 0), np.uint8)
+            second = self._smooth(int(other), level)
+            mixed = np.asarray(cv2.addWeighted(mixed, 1 - part, second, part, 0), np.uint8)
         return mixed, self._sides[self._shown]
+
+    def _smooth(self, index: int, level: int) -> ImageBGR:
+        """A texture without the detail that a smaller face would turn into flicker."""
+        if not level:
+            return self._textures[index]
+        if (index, level) not in self._smoothed:
+            sigma = _SIGMA_PER_STEP * 2 ** (level / _LEVELS_PER_OCTAVE)
+            smooth = cv2.GaussianBlur(self._textures[index], (0, 0), sigma)
+            self._smoothed[index, level] = np.asarray(smooth, np.uint8)
+        return self._smoothed[index, level]
+
+
+def _level(pose: Pose) -> int:
+    """How many times smaller than in the texture a face is shown: 0 for as large or larger."""
+    texels_per_px = _TEXELS_PER_CM / max(pose.scale, 1e-6)
+    return int(np.clip(round(_LEVELS_PER_OCTAVE * np.log2(texels_per_px)), 0, _COARSEST))
+
+
+def _texels_per_cm() -> float:
+    """Around the nose and the eyes, where detail is."""
+    corners = [33, 263]
+    apart = np.linalg.norm(np.subtract(*texture_points(SIDE)[corners]))
+    return float(apart / np.linalg.norm(np.subtract(*HEAD[corners])))
+
+
+_TEXELS_PER_CM = _texels_per_cm()
