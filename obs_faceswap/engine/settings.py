@@ -108,7 +108,7 @@ _KEEP_CHOICES = (
     (Keep.NO, "No"),
 )
 _EYE_CHOICES = (
-    (Keep.AUTO, "Automatic (the new eyes look and blink as yours do)"),
+    (Keep.AUTO, "Automatic (they move as yours do)"),
     (Keep.YES, "Yes"),
     (Keep.NO, "No (photo faces: a fixed gaze)"),
 )
@@ -175,7 +175,10 @@ class Settings:
         LOOK, choices=_KEEP_CHOICES,
     )  # fmt: skip
     keep_eyes: Keep = _declare(
-        Kind.CHOICE, Keep.AUTO, "Keep my eyes", "Shows your own eyes in the new face.", LOOK,
+        Kind.CHOICE, Keep.AUTO, "Keep my eyes",
+        "Shows your own eyes in the new face. Automatic: a photo face's eyes look and blink as yours do; a model "
+        "makes its own.",
+        LOOK,
         choices=_EYE_CHOICES,
     )  # fmt: skip
     face_scale: float = _number(
