@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -201,16 +201,29 @@ def python_folder_for_obs(python: Path) -> Path:
 
 
 def is_running() -> bool:
-    """Whether any OBS runs on this machine."""
+    """Whether an OBS runs that may write the user's own configuration; one with another does not count."""
     if sys.platform == "win32":
         return "obs64.exe" in _output("tasklist", "/FI", "IMAGENAME eq obs64.exe")
     if sys.platform == "darwin":
         return bool(_output("pgrep", "-x", "OBS"))
-    return any(_name(folder) == "obs" for folder in Path("/proc").glob("[0-9]*"))
+    return any(_name(folder) == "obs" and _is_the_users(folder) for folder in Path("/proc").glob("[0-9]*"))
 
 
 def _output(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
+def _is_the_users(process: Path) -> bool:
+    """Whether a process has the configuration folder of this one; yes if that cannot be found out."""
+    try:
+        entries = (process / "environ").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return True
+    return _config_home(dict(entry.partition("=")[::2] for entry in entries)) == _config_home(os.environ)
+
+
+def _config_home(variables: Mapping[str, str]) -> str:
+    return variables.get("XDG_CONFIG_HOME") or f"{variables.get('HOME', '')}/.config"
 
 
 def _name(process: Path) -> str:

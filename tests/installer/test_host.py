@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import host
@@ -74,3 +75,30 @@ def test_obs_on_windows_and_macos_gets_at_most_3_12(monkeypatch):
     with pytest.raises(InstallError, match=r"3\.12 from https://www\.python\.org"):
         host.loadable_python()
     assert asked == ["python3.12", "python3.11"]
+
+
+@pytest.fixture
+def program_called_obs(tmp_path):
+    """Starts a program whose process is named “obs”, with an environment."""
+    started = []
+    program = tmp_path / "obs"
+    program.symlink_to("/bin/sleep")
+
+    def start(environment):
+        started.append(subprocess.Popen([program, "60"], env=environment))
+        shown = Path(f"/proc/{started[-1].pid}/environ")
+        while not shown.read_bytes():  # the new program has not taken over yet
+            time.sleep(0.01)
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.skipif(not host.is_linux(), reason="looks into /proc")
+def test_only_an_obs_with_the_users_configuration_counts_as_running(program_called_obs, user):
+    program_called_obs({"HOME": str(user), "XDG_CONFIG_HOME": "/somewhere/else"})
+    assert not host.is_running()
+    program_called_obs({"HOME": str(user)})
+    assert host.is_running()
