@@ -24,6 +24,7 @@ FILTER = "obs_faceswap"
 NAME = "Face Swap"
 NOTHING_TO_RENDER = 702  # obs-websocket RequestStatus::ScreenshotRenderFailed
 TRACKING_JITTER = 12  # levels; on a still picture the landmarks still move by fractions of a pixel
+RETRY_S = 15.0  # longer than the script may take to stop in mid-inference
 RAW_LEVELS = 5.0  # conversions to 4:2:0 and back cost 2.5 levels of the demo face, the cover changes it by 13
 COVER_COLUMNS = 32  # the cover is the picture reduced to at most so many columns
 
@@ -74,8 +75,8 @@ def write_clip(path, images, fps=30):
     return path
 
 
-def slow_dfm(layers=80, size=128, channels=64):
-    """A .dfm that needs about a second: the face's negative, plus convolutions that give but zeros."""
+def slow_dfm(layers=50, size=128, channels=64):
+    """A .dfm that needs about half a second: the face's negative, plus convolutions that give but zeros."""
     weights = {
         "first": np.zeros((channels, 3, 1, 1), np.float32),
         "layer": np.zeros((channels, channels, 3, 3), np.float32),
@@ -232,17 +233,42 @@ def _press(obs, button):
     scripts = window(obs, "^Scripts$")
     geometry = dict(line.split("=") for line in _xdotool(obs, "getwindowgeometry", "--shell", scripts))
     x, y = button[0], int(geometry["HEIGHT"]) - button[1]
-    _xdotool(obs, "mousemove", "--window", scripts, str(x), str(y), "click", "1")
+    for arguments in (["mousemove", str(x), "5"], ["mousemove", str(x), str(y)]):
+        _xdotool(obs, arguments[0], "--window", scripts, *arguments[1:])
+        time.sleep(0.1)
+    _xdotool(obs, "mousedown", "1")
+    time.sleep(0.05)
+    _xdotool(obs, "mouseup", "1")
+
+
+def _unloads(obs):
+    return obs.log().count("Unloaded python script")
+
+
+def _press_and_wait(obs, button):
+    """Presses a button and again until the script is unloaded; now and then Qt misses a program's click."""
+    before = _unloads(obs)
+    presses = 0
+
+    def done():
+        nonlocal presses
+        if presses <= (time.monotonic() - start) / RETRY_S:
+            presses += 1
+            _press(obs, button)
+        return _unloads(obs) > before
+
+    start = time.monotonic()
+    obs.wait_for(done, "the script's end", 3 * RETRY_S)
 
 
 def reload_script(obs):
-    """Presses Reload in the open Scripts window."""
-    _press(obs, _RELOAD)
+    """Presses Reload in the open Scripts window; returns once the script was unloaded."""
+    _press_and_wait(obs, _RELOAD)
 
 
 def remove_script(obs):
-    """Presses Remove in the open Scripts window."""
-    _press(obs, _REMOVE)
+    """Presses Remove in the open Scripts window; returns once the script was unloaded."""
+    _press_and_wait(obs, _REMOVE)
 
 
 def photograph(obs, path):

@@ -17,6 +17,7 @@ from obs_driver import (
 from obs_faceswap.engine.settings import OPTIONS
 from obs_faceswap.ui.obs_config import Collection
 from obs_faceswap.ui.throwaway_obs import ThrowawayObs
+from obs_faceswap.ui.virtual_display import close_window, window_titles
 
 SOURCES = ("Cam", "Picture")  # frames in memory, and on the GPU
 
@@ -89,6 +90,17 @@ def test_it_can_be_removed_and_added_again(fresh, stage):
         obs.request("CreateSourceFilter", asked)
         again = settled(obs, source, lambda image: not obs_driver.is_raw(image, stage.image, stage.inner_box))
     assert abs(again.astype(int) - swapped).mean() < 1
+
+
+def test_its_panel_opens_and_closes_while_it_works(fresh):
+    obs, source = fresh
+    title = f"Filters for '{source}'"
+    for _ in range(3):
+        obs.request("OpenInputFiltersDialog", {"inputName": source})
+        obs.wait_for(lambda: any(title in known for known in window_titles(obs.display)), "the panel", 15.0)
+        assert close_window(obs.display, title)
+        obs.wait_for(lambda: not any(title in known for known in window_titles(obs.display)), "its end", 15.0)
+    assert "Traceback" not in obs.log()
 
 
 CHANGES = {
