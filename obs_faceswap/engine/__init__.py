@@ -6,5 +6,5 @@ Importing this package imports nothing else, so that the modules that need only 
 
 import os
 
-# ONNX Runtime 1.31 and later report to their maker over the network unless this is set before they are imported.
+# From 1.31 on ONNX Runtime reports to its maker over the network unless this is set before its import.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
