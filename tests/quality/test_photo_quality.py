@@ -6,8 +6,11 @@ from obs_faceswap.engine.settings import Settings
 
 
 @pytest.mark.shared
-def test_a_photo_on_the_same_motion_comes_close_to_the_exact_clip(shared):
-    assert measure_photo.exact(shared, "synth_a", "synth_b", Settings()) <= 0.30
+@pytest.mark.parametrize(
+    ("live", "source", "most"), [("synth_a", "synth_b", 0.28), ("synth_b", "synth_a", 0.31)]
+)
+def test_a_photo_on_the_same_motion_comes_close_to_the_exact_clip(shared, live, source, most):
+    assert measure_photo.exact(shared, live, source, Settings()) <= most
 
 
 def test_no_brightness_but_every_change_of_place_makes_a_difference():

@@ -21,12 +21,12 @@ _GRID = 128  # texels a side, 0.2 cm each
 _SIGMA = 0.7  # texels
 _FLOOR = 8.0  # of 255: black has no shading
 _LEAST, _MOST = 0.7, 1.4
-_FRAMES_TO_TRUST = 4.0  # of which the mean is made before half of the ratio is used
+_FRAMES_TO_TRUST = 2.0  # of which the mean is made before half of the ratio is used
 _SLOWEST = 1 / 300  # of a frame's weight in the mean
 _ENOUGH = 0.5  # of a frame's weight, for a texel's mean to be used
 _LEAST_SEEN = 0.05  # of all texels, for one half to be compared with the other
 _INNER = 0.6  # of the way to the texture's edge: further out hair casts its own shadows
-_UNSURE = 0.15  # slopes are known to about that: no two halves of a face are quite alike
+_UNSURE = 0.2  # slopes are known to about that: no two halves of a face are quite alike
 _STEEPEST = 1.0  # from the middle to the texture's edge
 _ACROSS = np.tile(np.linspace(-1, 1, _GRID, dtype=np.float32), (_GRID, 1))
 _SEEN = 0.25  # cosine to the line of sight below which the live face shows nothing to go by
