@@ -176,8 +176,8 @@ class Settings:
     )  # fmt: skip
     keep_eyes: Keep = _declare(
         Kind.CHOICE, Keep.AUTO, "Keep my eyes",
-        "Shows your own eyes in the new face. Automatic: a photo face's eyes look and blink as yours do; a model "
-        "makes its own.",
+        "Shows your own eyes in the new face. Automatic: a photo face's eyes look and blink as yours do; a "
+        "model makes its own.",
         LOOK,
         choices=_EYE_CHOICES,
     )  # fmt: skip
