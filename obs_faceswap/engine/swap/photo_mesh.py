@@ -54,9 +54,6 @@ TRIANGLES: Ints = np.concatenate([_CANONICAL["triangles"].astype(np.intp), _rim_
 # The canonical head as pictures show it: x right, y down, z away from the viewer, centimeters.
 HEAD = (CANONICAL_FACE * (1, -1, -1)).astype(np.float64)
 
-# The vertex that lies where a vertex would in a mirror.
-MIRRORED: Ints = np.array([np.argmin(np.abs(HEAD * (-1, 1, 1) - at).sum(1)) for at in HEAD], np.intp)
-
 
 def with_rim(points: npt.NDArray[np.floating]) -> Floats:
     """Vertices (468, C) with the rim behind them: (504, C)."""
