@@ -67,8 +67,9 @@ def site_packages(environment: Path) -> Path:
 
 
 def complete(folder: Path) -> list[Path]:
-    """The finished environments in a folder."""
-    return sorted(stamp.parent for stamp in folder.glob(f"*/{_STAMP}"))
+    """The finished environments in a folder, the newest last."""
+    stamps = sorted(folder.glob(f"*/{_STAMP}"), key=lambda stamp: stamp.stat().st_mtime_ns)
+    return [stamp.parent for stamp in stamps]
 
 
 def device_of(environment: Path) -> str:

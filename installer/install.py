@@ -13,6 +13,7 @@ if sys.version_info < (3, 11):  # before the imports below, which older ones can
     )
 
 import argparse
+import io
 import os
 import shutil
 import subprocess
@@ -39,6 +40,9 @@ LAUNCHER = Path.home() / ".local/bin/obs-faceswap"
 def main(arguments: list[str] | None = None) -> int:
     """Does what the command line asks; returns the exit code."""
     options = _parse(arguments)
+    for stream in (sys.stdout, sys.stderr):  # a redirected one may not know every character
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         if options.uninstall:
             return uninstall()
@@ -106,10 +110,13 @@ def show_demo(options: argparse.Namespace, progress: Progress) -> int:
     if (_script_folder() / materials.SCRIPT_NAME).exists():  # installed for the user's OBS too
         materials.write_script(_script_folder(), _import_folders(made))
     command = [environment.command_of(made), "demo", "--out", options.out, "--seconds", str(options.seconds)]
+    if headless:
+        command.append("--headless")
     print(flush=True)
-    return subprocess.run(
-        [*command, *(["--headless"] if headless else [])], env=clean_environment()
-    ).returncode
+    code = subprocess.run(command, env=clean_environment(), check=False).returncode
+    if code == 0:
+        print(f"The environment and the demo's face are in {folders.data_dir()}; --uninstall removes them.")
+    return code
 
 
 def run_tests(options: argparse.Namespace, progress: Progress) -> int:

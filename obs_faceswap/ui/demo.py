@@ -30,7 +30,7 @@ _FIRST_SWAP_S = 120.0  # loading the networks on a slow, busy machine
 _PICTURE_AT = 0.4  # of the clip; before and after show the same frame
 _HOW_TO_ADD = (
     "To wear a face on your own webcam:\n"
-    "  1. Run installer/install.py from the checkout, which puts the filter into your own OBS.\n"
+    "  1. Run “python3 installer/install.py”, which puts the filter into your own OBS.\n"
     "  2. In OBS, right-click your webcam under Sources, choose Filters, press + and choose Face Swap.\n"
     "  3. Pick a face: “From a file” takes any picture with a face."
 )
@@ -220,6 +220,8 @@ def _move(results: Path, out: Path) -> None:
 
 
 def _say_made(out: Path, report: Json, say: Say) -> None:
+    from obs_faceswap.engine import providers
+
     what = {
         "demo.mp4": "OBS's own recording of the swapped clip",
         "before.png": "the clip without the filter",
@@ -229,8 +231,8 @@ def _say_made(out: Path, report: Json, say: Say) -> None:
     say(f"\nMade in {out.resolve()}:")
     for name, text in what.items():
         say(f"  {name:12} {text}")
-    swapped, total = report["frames_swapped"], report.get("frames_in", 0)
-    say(f"{swapped} of {total} frames were swapped on {report.get('provider', 'an unnamed device')}.")
+    swapped, total = report["frames_swapped"], report["frames_in"]
+    say(f"{swapped} of {total} frames were swapped, on {providers.label_of(report['provider'])}.")
     say(_HOW_TO_ADD)
 
 
