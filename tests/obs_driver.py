@@ -28,9 +28,10 @@ RETRY_S = 15.0  # longer than the script may take to stop in mid-inference
 RAW_LEVELS = 5.0  # conversions to 4:2:0 and back cost 2.5 levels of the demo face, the cover changes it by 13
 COVER_COLUMNS = 32  # the cover is the picture reduced to at most so many columns
 
-# Buttons of the Scripts window, in pixels from its left and lower edge.
-_REMOVE = (78, 90)
-_RELOAD = (118, 90)
+# Buttons of the Scripts window: how often Tab leads there from the list of scripts. Their places differ.
+_REMOVE = 2
+_RELOAD = 3
+_LIST = (60, 62)  # the first script, in pixels from the window's upper left corner
 _TOOLS_ITEMS = (3, 2, 4, 5, 1)  # where “Scripts” may be in the menu, likeliest first
 
 
@@ -229,16 +230,11 @@ def open_scripts(obs):
 
 
 def _press(obs, button):
-    """Clicks a place of the open Scripts window, given in pixels from its left and lower edge."""
+    """Presses a button of the open Scripts window with the first script chosen."""
     scripts = window(obs, "^Scripts$")
-    geometry = dict(line.split("=") for line in _xdotool(obs, "getwindowgeometry", "--shell", scripts))
-    x, y = button[0], int(geometry["HEIGHT"]) - button[1]
-    for arguments in (["mousemove", str(x), "5"], ["mousemove", str(x), str(y)]):
-        _xdotool(obs, arguments[0], "--window", scripts, *arguments[1:])
-        time.sleep(0.1)
-    _xdotool(obs, "mousedown", "1")
-    time.sleep(0.05)
-    _xdotool(obs, "mouseup", "1")
+    _xdotool(obs, "windowfocus", scripts)
+    _xdotool(obs, "mousemove", "--window", scripts, *map(str, _LIST), "click", "1")
+    _xdotool(obs, "key", *["Tab"] * button, "space")
 
 
 def _unloads(obs):
@@ -246,7 +242,7 @@ def _unloads(obs):
 
 
 def _press_and_wait(obs, button):
-    """Presses a button and again until the script is unloaded; now and then Qt misses a program's click."""
+    """Presses a button, again if need be, until the script is unloaded; now and then Qt misses a press."""
     before = _unloads(obs)
     presses = 0
 
