@@ -8,10 +8,10 @@ from obs_faceswap.engine.align import CANONICAL_FACE
 from obs_faceswap.engine.faces import FaceKind
 from obs_faceswap.engine.finder import Found
 from obs_faceswap.engine.formats import PixelFormat, plane_sizes
-from obs_faceswap.engine.loading import Worn
 from obs_faceswap.engine.pipeline import Pipeline
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.types import Face, Frame, SwappedFace
+from obs_faceswap.engine.wear import Worn
 
 WIDTH, HEIGHT = 320, 240
 FRAME_NS = 100_000_000

@@ -15,7 +15,6 @@ from obs_faceswap.engine.align import cut, to_crop, warp_for
 from obs_faceswap.engine.color import ColorMatch
 from obs_faceswap.engine.errors import FaceSwapError, ModelError
 from obs_faceswap.engine.finder import Found
-from obs_faceswap.engine.loading import Networks, Worn, wear
 from obs_faceswap.engine.mask import finish, hull
 from obs_faceswap.engine.merge import cover_region, merge
 from obs_faceswap.engine.pixels import to_bgr
@@ -32,6 +31,7 @@ from obs_faceswap.engine.types import (
     Shown,
     SwappedFace,
 )
+from obs_faceswap.engine.wear import Networks, Worn, wear
 
 logger = logging.getLogger(__name__)
 

@@ -23,11 +23,11 @@ from obs_faceswap.engine.errors import FaceError, ModelError
 from obs_faceswap.engine.faces import FaceKind
 from obs_faceswap.engine.finder import Found
 from obs_faceswap.engine.formats import LAYOUTS, PixelFormat
-from obs_faceswap.engine.loading import Networks, Worn
 from obs_faceswap.engine.pipeline import Pipeline, Stage
 from obs_faceswap.engine.policy import GOOD_FRAMES
 from obs_faceswap.engine.settings import ColorTransfer, Cover, OtherFaces, Settings
 from obs_faceswap.engine.types import Frame, Shown
+from obs_faceswap.engine.wear import Networks, Worn
 
 PLAIN = Settings(color_transfer=ColorTransfer.NONE)
 
@@ -269,7 +269,7 @@ class FakeSession:
 @pytest.fixture
 def sessions(monkeypatch):
     """The sessions that `Networks` makes, as stand-ins."""
-    from obs_faceswap.engine import loading
+    from obs_faceswap.engine import wear
 
     made = []
 
@@ -277,11 +277,11 @@ def sessions(monkeypatch):
         made.append(FakeSession())
         return made[-1]
 
-    monkeypatch.setattr(loading, "Session", make)
-    monkeypatch.setattr(loading.models, "find_detector", lambda models_from: "detector")
-    monkeypatch.setattr(loading.models, "find", lambda name, models_from: name)
-    monkeypatch.setattr(loading, "detector_for", lambda session: session)
-    monkeypatch.setattr(loading, "FaceMesh", lambda session: session)
+    monkeypatch.setattr(wear, "Session", make)
+    monkeypatch.setattr(wear.models, "find_detector", lambda models_from: "detector")
+    monkeypatch.setattr(wear.models, "find", lambda name, models_from: name)
+    monkeypatch.setattr(wear, "detector_for", lambda session: session)
+    monkeypatch.setattr(wear, "FaceMesh", lambda session: session)
     return made
 
 

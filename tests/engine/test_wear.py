@@ -6,7 +6,7 @@ import pytest
 import tiny_networks
 from tiny_clips import picture_of
 
-from obs_faceswap.engine import loading, pipeline
+from obs_faceswap.engine import pipeline, wear
 from obs_faceswap.engine.errors import FaceError, MediaError, ModelMissingError, UnsupportedModelError
 from obs_faceswap.engine.faces import FaceKind
 from obs_faceswap.engine.formats import PixelFormat
@@ -26,9 +26,9 @@ def photos(monkeypatch):
         def __init__(self, pictures, find_landmarks, settings, names):
             made.append((pictures, names))
 
-    monkeypatch.setattr(loading, "PhotoSwapper", FakePhoto)
-    monkeypatch.setattr(loading, "_sessions", lambda device, models_from: ())
-    monkeypatch.setattr(loading, "_finding", lambda sessions: None)
+    monkeypatch.setattr(wear, "PhotoSwapper", FakePhoto)
+    monkeypatch.setattr(wear, "_sessions", lambda device, models_from: ())
+    monkeypatch.setattr(wear, "_finding", lambda sessions: None)
     return made
 
 
@@ -40,7 +40,7 @@ def write_picture(path):
 
 def test_a_picture_is_worn(photos, tmp_path):
     path = write_picture(tmp_path / "anna.png")
-    worn = loading.wear(Settings(face_file=str(path)))
+    worn = wear.wear(Settings(face_file=str(path)))
     (pictures, names) = photos[0]
     assert worn.kind is FaceKind.PHOTO
     assert not worn.has_morph
@@ -50,7 +50,7 @@ def test_a_picture_is_worn(photos, tmp_path):
 
 def test_the_list_comes_before_the_file(photos, tmp_path):
     chosen, other = write_picture(tmp_path / "a.png"), write_picture(tmp_path / "b.png")
-    loading.wear(Settings(face=str(chosen), face_file=str(other)))
+    wear.wear(Settings(face=str(chosen), face_file=str(other)))
     assert photos[0][1] == ["a.png"]
 
 
@@ -58,7 +58,7 @@ def test_of_a_folder_what_can_be_read_is_worn(photos, tmp_path):
     for name in ("1.png", "3.png"):
         write_picture(tmp_path / "anna" / name)
     (tmp_path / "anna" / "2.png").write_bytes(b"no picture")
-    worn = loading.wear(Settings(face_file=str(tmp_path / "anna")))
+    worn = wear.wear(Settings(face_file=str(tmp_path / "anna")))
     assert worn.kind is FaceKind.FOLDER
     assert photos[0][1] == ["1.png", "3.png"]
 
@@ -67,13 +67,13 @@ def test_a_folder_without_a_readable_picture_is_refused(photos, tmp_path):
     (tmp_path / "anna").mkdir()
     (tmp_path / "anna" / "1.png").write_bytes(b"no picture")
     with pytest.raises(MediaError, match=r"1\.png is not a picture"):
-        loading.wear(Settings(face_file=str(tmp_path / "anna")))
+        wear.wear(Settings(face_file=str(tmp_path / "anna")))
 
 
 def test_of_very_many_pictures_some_of_all_are_worn(photos, tmp_path):
     for number in range(100):
         write_picture(tmp_path / "anna" / f"{number:03}.png")
-    loading.wear(Settings(face_file=str(tmp_path / "anna")))
+    wear.wear(Settings(face_file=str(tmp_path / "anna")))
     names = photos[0][1]
     assert 12 < len(names) <= 24
     assert names[0] < "010.png"
@@ -84,7 +84,7 @@ def test_of_very_many_pictures_some_of_all_are_worn(photos, tmp_path):
 def test_a_model_is_worn(tmp_path, morph):
     path = tmp_path / "anna.dfm"
     path.write_bytes(tiny_networks.dfm(64, morph=morph))
-    worn = loading.wear(Settings(face_file=str(path), device="cpu"))
+    worn = wear.wear(Settings(face_file=str(path), device="cpu"))
     assert worn.kind is FaceKind.DFM
     assert worn.has_morph is morph
     assert worn.session.provider == "cpu"
@@ -96,19 +96,19 @@ def test_what_is_no_model_is_refused(tmp_path, content):
     path = tmp_path / "anna.dfm"
     path.write_bytes(content)
     with pytest.raises(UnsupportedModelError):
-        loading.wear(Settings(face_file=str(path), device="cpu"))
+        wear.wear(Settings(face_file=str(path), device="cpu"))
 
 
 def test_a_model_that_is_cut_off_is_refused(tmp_path):
     whole = tiny_networks.dfm(64)
     (tmp_path / "anna.dfm").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UnsupportedModelError):
-        loading.wear(Settings(face_file=str(tmp_path / "anna.dfm"), device="cpu"))
+        wear.wear(Settings(face_file=str(tmp_path / "anna.dfm"), device="cpu"))
 
 
 def test_missing_networks_are_told_from_missing_faces(home, tmp_path):
     with pytest.raises(ModelMissingError, match="not on this machine"):
-        loading.wear(Settings(face_file=str(write_picture(tmp_path / "anna.png"))))
+        wear.wear(Settings(face_file=str(write_picture(tmp_path / "anna.png"))))
 
 
 @pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n", b"GIF89a"])
@@ -163,4 +163,4 @@ def test_a_photo_face_is_worn_with_the_real_networks(shared, home, face):
 )
 def test_a_picture_without_one_clear_face_is_refused(shared, home, picture, message):
     with pytest.raises(FaceError, match=message):
-        loading.wear(Settings(face_file=str(shared / "image" / picture)), shared / "models")
+        wear.wear(Settings(face_file=str(shared / "image" / picture)), shared / "models")
