@@ -1,12 +1,14 @@
 """Fixtures for all tests: a home of their own, and the development data where it is."""
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 # Hypothesis would fail an example that takes 200 ms, which says more about the machine than about the code.
-settings.register_profile("any machine", deadline=None)
+# In CI the same examples are tried every time; elsewhere new ones look for what CI cannot find.
+settings.register_profile("any machine", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("any machine")
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
