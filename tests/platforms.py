@@ -11,6 +11,7 @@ stays mounted. Standard library only.
 """
 
 import argparse
+import fcntl
 import os
 import shlex
 import shutil
@@ -49,6 +50,7 @@ def main(arguments: Sequence[str]) -> int:
         _need_rights_and_tools(folder)
         if not _is_made(folder):
             _make(folder, options.suite, options.mirror)
+        _keep_others_out(folder)
         _settle(folder)
         commit = _copy_checkout(folder, options.commit)
         return _run_installer(folder, commit, installers or DEFAULT)
@@ -96,6 +98,14 @@ def _make(folder: Path, suite: str | None, mirror: str | None) -> None:
         raise PlatformError(f"{folder} is neither empty nor a complete system. Remove it, or name another.")
     _say(f"Making {suite} in {folder}; this takes minutes")
     _run(["debootstrap", "--variant=minbase", suite, str(folder), *([mirror] if mirror else [])])
+
+
+def _keep_others_out(folder: Path) -> None:
+    """Until this process ends; a second run would replace the checkout under the first one."""
+    try:
+        fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise PlatformError(f"Another run is at work in {folder}. Wait for its end.") from None
 
 
 def _settle(folder: Path) -> None:
