@@ -8,6 +8,8 @@ from progress import InstallError, Progress
 
 # OBS's sources, recorder and websocket are in obs-plugins, which obs-studio only recommends.
 OBS = ("obs-studio", "obs-plugins")
+# Draws OBS's icons. Debian 13's OBS does not ask for it by itself; older systems have no such package.
+ICONS = "qt6-svg-plugins"
 DISPLAY = ("xvfb", "libgl1-mesa-dri")
 # To drive OBS's windows, to photograph them, to check recordings, and to compare structs with the headers.
 TESTS = ("xdotool", "imagemagick", "ffmpeg", "libobs-dev", "gcc", "libc6-dev")
@@ -34,9 +36,16 @@ def install(packages: list[str], progress: Progress) -> None:
     """
     apt = [*_with_rights(packages), "env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]
     progress.run([*apt, "update"])
+    icons = [ICONS] if "obs-studio" in packages and _is_offered(ICONS) else []
     # dpkg may wait: a fresh system's own updater holds the lock for a while.
     options = ["-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=120"]
-    progress.run([*apt, "install", *options, *packages])
+    progress.run([*apt, "install", *options, *packages, *icons])
+
+
+def _is_offered(package: str) -> bool:
+    """Whether apt could install the package."""
+    command = ["apt-cache", "show", "--no-all-versions", package]
+    return bool(subprocess.run(command, capture_output=True, check=False).stdout)
 
 
 def _with_rights(packages: list[str]) -> list[str]:

@@ -5,6 +5,7 @@ import json
 import re
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import environment
 import host
@@ -184,6 +185,18 @@ def test_missing_packages_are_named_where_there_are_no_rights(monkeypatch):
     monkeypatch.setattr(system_packages.shutil, "which", lambda name: None)
     with pytest.raises(InstallError, match=r"apt-get install .*obs-studio xvfb"):
         system_packages.install(["obs-studio", "xvfb"], progress=None)
+
+
+@pytest.mark.parametrize("offered", [True, False])
+@pytest.mark.parametrize("packages", [["obs-studio"], ["xvfb"]])
+def test_obs_gets_its_icons_where_they_are_a_package(monkeypatch, offered, packages):
+    ran = []
+    progress = SimpleNamespace(run=ran.append)
+    monkeypatch.setattr(system_packages.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(system_packages, "_is_offered", lambda package: offered)
+    system_packages.install(packages, progress)
+    wanted = offered and packages == ["obs-studio"]
+    assert (system_packages.ICONS in ran[-1]) == wanted
 
 
 def test_an_old_python_can_read_the_installer_far_enough_to_say_so():
