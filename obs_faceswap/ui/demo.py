@@ -1,5 +1,6 @@
 """Shows the filter at work in a real OBS that shares nothing with the user's own."""
 
+import itertools
 import json
 import os
 import shutil
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from obs_faceswap.engine.errors import FaceSwapError
 from obs_faceswap.ui import materials
 
-if TYPE_CHECKING:  # its modules exist on Linux only
+if TYPE_CHECKING:  # numpy is not needed to say what is missing, and the other runs on Linux only
+    from obs_faceswap.engine.types import ImageBGR
     from obs_faceswap.ui.throwaway_obs import ThrowawayObs
 
 Json = dict[str, Any]
@@ -27,7 +29,9 @@ _REPORT_VARIABLE = "OBS_FACESWAP_REPORT"
 _RECORDED_CANVAS = (640, 360)  # rendered in software on few cores
 _SHOWN_CANVAS = (1280, 720)
 _FIRST_SWAP_S = 120.0  # loading the networks on a slow, busy machine
-_PICTURE_AT = 0.4  # of the clip; before and after show the same frame
+_PICTURE_AT = 0.4  # of the clip
+_PICTURES_FOR = 0.06
+_SLOW_MOTION = 50  # percent
 _HOW_TO_ADD = (
     "To wear a face on your own webcam:\n"
     "  1. Run “python3 installer/install.py”, which puts the filter into your own OBS.\n"
@@ -87,9 +91,7 @@ def _recorded(work: Path, results: Path, seconds: float, say: Say) -> Json:
         say(f"OBS {version} runs. Waiting for the first swapped frame ...")
         _wait_for_swap(obs, work / "report.json")
         say("Taking pictures before and after ...")
-        after = _swapped_picture(obs)
-        (results / "after.png").write_bytes(after)
-        (results / "before.png").write_bytes(_same_moment(obs, after))
+        _take_pictures(obs, results)
         say(f"Recording {seconds:g} s with OBS's own recorder ...")
         obs.start_recording()
         time.sleep(seconds)
@@ -135,34 +137,37 @@ def _wait_for_swap(obs: "ThrowawayObs", report: Path) -> None:
         raise FaceSwapError(f"No frame was swapped. {status}\n{error}".strip()) from error
 
 
-def _swapped_picture(obs: "ThrowawayObs") -> bytes:
-    """A PNG of the clip in the middle, with the filter."""
-    _play(obs, swapped=True)
-    obs.wait_for(lambda: _is_there(obs, _PICTURE_AT), "the clip to play", 30.0)
-    return obs.screenshot(_SOURCE)
+def _take_pictures(obs: "ThrowawayObs", results: Path) -> None:
+    """Writes before.png and after.png: one frame of the clip without and with the filter.
 
-
-def _same_moment(obs: "ThrowawayObs", after: bytes) -> bytes:
-    """The PNG without the filter that shows the frame of `after`.
-
-    Around the face the filter changes nothing, so of the frames of that time it is the one with the most
-    pixels in common.
+    Around the face the filter changes nothing, so of pictures taken around the same time those two with
+    the most pixels in common show one frame.
     """
-    _play(obs, swapped=False)
-    obs.wait_for(lambda: _is_there(obs, _PICTURE_AT - 0.15), "the clip to play", 30.0)
-    taken: list[bytes] = []
-    while not _is_there(obs, _PICTURE_AT + 0.05) or not taken:
-        taken.append(obs.screenshot(_SOURCE))
-    _enable(obs, True)
-    return max(taken, key=lambda png: _pixels_in_common(png, after))
+    _set_speed(obs, _SLOW_MOTION)  # a picture takes longer than a frame is shown
+    before, after = _taken(obs, swapped=False), _taken(obs, swapped=True)
+    _set_speed(obs, 100)
+    best = max(itertools.product(before, after), key=lambda pair: _pixels_in_common(*pair))
+    for name, image in zip(("before.png", "after.png"), best, strict=True):
+        _write_image(results / name, image)
 
 
-def _pixels_in_common(png: bytes, other: bytes) -> int:
+def _taken(obs: "ThrowawayObs", swapped: bool) -> list["ImageBGR"]:
+    """Pictures of the clip from the middle of one play."""
     import cv2
     import numpy as np
 
-    first, second = (cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) for data in (png, other))
-    return int(np.count_nonzero(first == second))
+    _play(obs, swapped)
+    obs.wait_for(lambda: _is_there(obs, _PICTURE_AT), "the clip to play", 30.0)
+    files = [obs.screenshot(_SOURCE)]
+    while not _is_there(obs, _PICTURE_AT + _PICTURES_FOR):
+        files.append(obs.screenshot(_SOURCE))
+    _enable(obs, True)
+    images = (cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR) for file in files)
+    return [np.asarray(image, np.uint8) for image in images]
+
+
+def _pixels_in_common(image: "ImageBGR", other: "ImageBGR") -> int:
+    return int((image == other).all(axis=2).sum())
 
 
 def _enable(obs: "ThrowawayObs", swapped: bool) -> None:
@@ -170,12 +175,18 @@ def _enable(obs: "ThrowawayObs", swapped: bool) -> None:
     obs.request("SetSourceFilterEnabled", chosen)
 
 
+def _set_speed(obs: "ThrowawayObs", percent: int) -> None:
+    asked = {"inputName": _SOURCE, "inputSettings": {"speed_percent": percent}}
+    obs.request("SetInputSettings", asked)
+    obs.wait_for(lambda: _is_there(obs, 0.01), "the clip to play", 30.0)
+
+
 def _play(obs: "ThrowawayObs", swapped: bool) -> None:
     """Plays the clip from its start, with the filter on or off."""
     _enable(obs, swapped)
     asked = {"inputName": _SOURCE, "mediaAction": "OBS_WEBSOCKET_MEDIA_INPUT_ACTION_RESTART"}
     obs.request("TriggerMediaInputAction", asked)
-    time.sleep(0.5)  # until it plays from its start
+    obs.wait_for(lambda: not _is_there(obs, _PICTURE_AT), "the clip to start again", 30.0)
 
 
 def _is_there(obs: "ThrowawayObs", part: float) -> bool:
@@ -272,8 +283,15 @@ def _swap_only(out: Path, say: Say) -> None:
 def _write_picture(video: Path, target: Path) -> None:
     """Saves the picture at the fixed place of a clip."""
     import av
-    import cv2
+    import numpy as np
 
     with av.open(str(video)) as container:
         pictures = [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
-    cv2.imwrite(str(target), pictures[int(_PICTURE_AT * len(pictures))])
+    _write_image(target, np.asarray(pictures[int(_PICTURE_AT * len(pictures))], np.uint8))
+
+
+def _write_image(target: Path, image: "ImageBGR") -> None:
+    import cv2
+
+    if not cv2.imwrite(str(target), image):
+        raise FaceSwapError(f"{target.name} could not be written. Free some space in {target.parent}.")

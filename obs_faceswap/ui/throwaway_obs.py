@@ -176,6 +176,7 @@ class ThrowawayObs:
             # The interpreter inside OBS takes its standard library from beside the first python3 found here.
             "PATH": os.pathsep.join(("/usr/bin", "/bin", os.environ.get("PATH", ""))),
             "QT_QPA_PLATFORM": "xcb",
+            "PYTHONFAULTHANDLER": "1",  # a crash says in the log where each Python thread was
         }
         if self._headless:
             environment |= {"DISPLAY": self.display, "LIBGL_ALWAYS_SOFTWARE": "1"}
@@ -268,7 +269,7 @@ class ThrowawayObs:
         """Everything OBS has printed so far."""
         return self._log_path.read_text(encoding="utf-8", errors="replace") if self._log_path.exists() else ""
 
-    def tail(self, lines: int = 15) -> str:
+    def tail(self, lines: int = 40) -> str:
         """The last lines of the log."""
         return "\n".join(self.log().splitlines()[-lines:])
 
