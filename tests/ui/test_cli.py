@@ -242,6 +242,17 @@ def test_a_benchmark_measures_three_sizes(run, finder, dfm, portrait):
     assert "swap" in out
 
 
+def test_a_benchmark_reports_on_a_live_stream(run, finder, dfm, portrait):
+    status, out, _ = run("bench", "--quick", "--json", "--face", dfm, "--picture", portrait)
+    live = json.loads(out)["live"]
+    assert status == 0
+    assert live["frames_in"] == 25
+    assert live["frames_in"] == live["frames_swapped"] + live["frames_frozen"] + live["frames_covered"]
+    assert live["frames_raw"] == 0
+    assert live["callback_ms"]["p50"] > 0
+    assert {"obs_version", "provider", "engine_fps", "delay_ms", "stages_ms"} <= set(live)
+
+
 def test_a_benchmark_without_a_face_is_refused(run, finder, dfm, portrait):
     finder.found[:] = [NOBODY]
     status, _, error = run("bench", "--quick", "--face", dfm, "--picture", portrait)
