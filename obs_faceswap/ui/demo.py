@@ -31,7 +31,7 @@ _SHOWN_CANVAS = (1280, 720)
 _FIRST_SWAP_S = 120.0  # loading the networks on a slow, busy machine
 _PICTURE_AT = 0.4  # of the clip
 _PICTURES_FOR = 0.06
-_SLOW_MOTION = 50  # percent
+_SLOW_MOTION = 20  # percent
 _HOW_TO_ADD = (
     "To wear a face on your own webcam:\n"
     "  1. Run “python3 installer/install.py”, which puts the filter into your own OBS.\n"
@@ -156,11 +156,12 @@ def _taken(obs: "ThrowawayObs", swapped: bool) -> list["ImageBGR"]:
     import cv2
     import numpy as np
 
-    _play(obs, swapped)
+    _enable(obs, swapped)
+    _jump_to(obs, _PICTURE_AT - _PICTURES_FOR)  # so that the engine is in step when the first is taken
     obs.wait_for(lambda: _is_there(obs, _PICTURE_AT), "the clip to play", 30.0)
-    files = [obs.screenshot(_SOURCE)]
+    files = [obs.screenshot(_SOURCE, "bmp")]
     while not _is_there(obs, _PICTURE_AT + _PICTURES_FOR):
-        files.append(obs.screenshot(_SOURCE))
+        files.append(obs.screenshot(_SOURCE, "bmp"))
     _enable(obs, True)
     images = (cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR) for file in files)
     return [np.asarray(image, np.uint8) for image in images]
@@ -181,19 +182,19 @@ def _set_speed(obs: "ThrowawayObs", percent: int) -> None:
     obs.wait_for(lambda: _is_there(obs, 0.01), "the clip to play", 30.0)
 
 
-def _play(obs: "ThrowawayObs", swapped: bool) -> None:
-    """Plays the clip from its start, with the filter on or off."""
-    _enable(obs, swapped)
-    asked = {"inputName": _SOURCE, "mediaAction": "OBS_WEBSOCKET_MEDIA_INPUT_ACTION_RESTART"}
-    obs.request("TriggerMediaInputAction", asked)
-    obs.wait_for(lambda: not _is_there(obs, _PICTURE_AT), "the clip to start again", 30.0)
+def _jump_to(obs: "ThrowawayObs", part: float) -> None:
+    """Goes on playing from a place of the clip."""
+    duration = obs.request("GetMediaInputStatus", {"inputName": _SOURCE})["mediaDuration"]
+    asked = {"inputName": _SOURCE, "mediaCursor": int(part * duration)}
+    obs.request("SetMediaInputCursor", asked)
+    obs.wait_for(lambda: not _is_there(obs, _PICTURE_AT), "the clip to jump", 30.0)
 
 
 def _is_there(obs: "ThrowawayObs", part: float) -> bool:
     """Whether the clip has played so much of itself."""
     status = obs.request("GetMediaInputStatus", {"inputName": _SOURCE})
     cursor, duration = status["mediaCursor"], status["mediaDuration"]
-    return bool(duration) and cursor is not None and cursor >= _PICTURE_AT * duration
+    return bool(duration) and cursor is not None and cursor >= part * duration
 
 
 def _count_frames(recording: Path) -> int:

@@ -236,11 +236,9 @@ class ThrowawayObs:
         """OBS's version, e.g. 29.0.2."""
         return str(self.request("GetVersion")["obsVersion"])
 
-    def screenshot(self, name: str, width: int | None = None, height: int | None = None) -> bytes:
-        """A PNG of a source or scene as it is now, after its filters; in its own size unless one is given."""
-        asked: Json = {"sourceName": name, "imageFormat": "png"}
-        if width and height:
-            asked |= {"imageWidth": width, "imageHeight": height}
+    def screenshot(self, name: str, image_format: str = "png") -> bytes:
+        """A picture file of a source or scene as it is now, after its filters, in its own size."""
+        asked = {"sourceName": name, "imageFormat": image_format}
         data: str = self.request("GetSourceScreenshot", asked)["imageData"]
         return base64.b64decode(data.partition(",")[2])
 
