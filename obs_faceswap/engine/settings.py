@@ -64,6 +64,14 @@ class ColorTransfer(StrEnum):
     RCT = "rct"
 
 
+class Target(StrEnum):
+    """What the engine aims at when the machine is not fast enough for everything."""
+
+    OFF = "off"
+    SMOOTH = "smooth"
+    GAME = "game"
+
+
 @dataclass(frozen=True, slots=True)
 class Option:
     """One setting: key, control, range and words."""
@@ -101,6 +109,7 @@ PRIVACY = "When your face cannot be swapped"
 LOOK = "Look"
 MASK = "Mask"
 TRACKING = "Finding your face"
+PERFORMANCE = "Speed"
 
 _KEEP_CHOICES = (
     (Keep.AUTO, "Automatic (photo faces: yes, models: no)"),
@@ -223,6 +232,21 @@ class Settings:
     smoothing: float = _number(
         50.0, 0.0, 100.0, 1.0, "Smoothing", "Steadies a still face; a moving one stays quick.", TRACKING,
         unit="%", deepfacelive="temporal_smoothing 1 (off)",
+    )  # fmt: skip
+    target: Target = _declare(
+        Kind.CHOICE, Target.OFF, "Target",
+        "What gives way when the machine is busy. “Smooth picture” keeps the frame rate below; “Leave the "
+        "game alone” uses the least that still looks right. The status says what was done.",
+        PERFORMANCE,
+        choices=(
+            (Target.OFF, "Off (always the best picture)"),
+            (Target.SMOOTH, "Smooth picture"),
+            (Target.GAME, "Leave the game alone"),
+        ),
+    )  # fmt: skip
+    target_fps: float = _number(
+        0.0, 0.0, 120.0, 1.0, "Target frame rate", "Frames a second to keep up. 0 is the camera's own rate.",
+        PERFORMANCE,
     )  # fmt: skip
 
     def __post_init__(self) -> None:
