@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -98,8 +99,46 @@ def load(
     return Pipeline(networks, worn)
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What is known of a frame before its swap.
+
+    Attributes:
+        aligned: the target, cut out; None if there is nobody to swap.
+        notice: why that is so.
+    """
+
+    settings: Settings
+    timestamp_ns: int
+    found: Found
+    aligned: AlignedFace | None
+    notice: str
+    stages_ms: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """What the swapper made of one frame.
+
+    Attributes:
+        aligned: the crop that it was given,
+        timestamp_ns: and that frame's time.
+        face: None if it failed;
+        notice: then this says why.
+    """
+
+    aligned: AlignedFace
+    timestamp_ns: int
+    face: SwappedFace | None
+    notice: str
+    stages_ms: dict[str, float]
+
+
 class Pipeline:
-    """Everything that one stream of frames needs; belongs to the thread that calls `process`."""
+    """Everything that one stream of frames needs.
+
+    It belongs to one thread, which calls `process`, or `begin` and `finish` with a thread for `swap` beside.
+    """
 
     def __init__(self, networks: Networks, worn: Worn) -> None:
         self._networks = networks
@@ -108,6 +147,7 @@ class Pipeline:
         self._policy = NoFacePolicy(Cover.FREEZE_BLUR)
         self._last_swap = still.LastSwap()
         self._settings: Settings | None = None
+        self._swapper_knows: Settings | None = None  # the settings it took over last
         self._track_id = -1
 
     def process(self, frame: Frame, settings: Settings) -> Result:
@@ -116,36 +156,69 @@ class Pipeline:
         The frame shows its own swap, or what the policy says in its place; it stays as it came only under
         *Show original*. The policy runs on the frames' own timestamps.
         """
-        watch, found, has_swap, notice = Stopwatch(), Found(None, []), False, ""
-        self._take_over(settings)
+        begun = self.begin(frame, settings)
+        return self.finish(frame, begun, self.swap(begun))
+
+    def begin(self, frame: Frame, settings: Settings) -> Begun:
+        """Finds the faces of a frame and cuts the target out; the frame itself stays as it is."""
+        watch, found, aligned, notice = Stopwatch(), Found(None, []), None, _NO_FACE
         try:
             with watch(Stage.CONVERT):
                 image = to_bgr(frame)
             with watch(Stage.FIND):
                 found = self._networks.finder.find(image, frame.timestamp_ns, settings)
-            with watch(Stage.OTHERS):
-                _cover_others(frame, found, settings)
-            if found.target is None:
-                notice = _NO_FACE
-            else:
-                has_swap = self._swap(frame, image, found.target, settings, watch)
-                notice = "" if has_swap else _NOT_HIDDEN
+            if found.target is not None:
+                with watch(Stage.ALIGN):
+                    aligned = self._aligned(image, found.target, settings)
         except _FRAME_ERRORS as error:
-            logger.debug("A frame could not be swapped", exc_info=True)
-            has_swap, notice = False, str(error)
-        with watch(Stage.POLICY):
-            shown = self._show(frame, has_swap, settings)
-        return Result(shown, _faces(found), watch.stages_ms, notice)
+            notice = _failure(error)
+        return Begun(settings, frame.timestamp_ns, found, aligned, notice, watch.stages_ms)
 
-    def _swap(
-        self, frame: Frame, image: ImageBGR, target: Face, settings: Settings, watch: Stopwatch
-    ) -> bool:
-        """Puts the source on one face; whether that face is hidden now."""
-        with watch(Stage.ALIGN):
-            aligned = self._aligned(image, target, settings)
-        with watch(Stage.SWAP):
-            swapped = _checked(self._worn.swapper.swap(aligned), aligned)
-        if not _hides(swapped.mask, aligned.landmarks):
+    def swap(self, begun: Begun) -> Swap | None:
+        """Runs the swapper on what was cut out; None if nothing was. May be called on another thread.
+
+        Calls may overlap those of `begin` and `finish`, but not each other.
+        """
+        if begun.aligned is None:
+            return None
+        if begun.settings is not self._swapper_knows:
+            self._swapper_knows = begun.settings
+            self._worn.swapper.update(begun.settings)
+        watch, face, notice = Stopwatch(), None, ""
+        try:
+            with watch(Stage.SWAP):
+                face = _checked(self._worn.swapper.swap(begun.aligned), begun.aligned)
+        except _FRAME_ERRORS as error:
+            notice = _failure(error)
+        return Swap(begun.aligned, begun.timestamp_ns, face, notice, watch.stages_ms)
+
+    def finish(self, frame: Frame, begun: Begun, swap: Swap | None) -> Result:
+        """Changes the frame's planes in place: the swap is put back, or the policy's picture takes its place.
+
+        Args:
+            frame: the frame that `begin` saw.
+            begun: what that gave.
+            swap: what `swap` made of it; None means that there is none.
+        """
+        watch, has_swap, notice = Stopwatch(), False, begun.notice
+        self._take_over(begun.settings)
+        try:
+            with watch(Stage.OTHERS):
+                _cover_others(frame, begun.found, begun.settings)
+            if begun.aligned is not None and swap is not None:
+                has_swap = swap.face is not None and self._put_back(frame, begun, swap.face, watch)
+                notice = swap.notice or ("" if has_swap else _NOT_HIDDEN)
+        except _FRAME_ERRORS as error:
+            has_swap, notice = False, _failure(error)
+        with watch(Stage.POLICY):
+            shown = self._show(frame, has_swap, begun.settings)
+        stages_ms = begun.stages_ms | (swap.stages_ms if swap is not None else {}) | watch.stages_ms
+        return Result(shown, _faces(begun.found), stages_ms, notice)
+
+    def _put_back(self, frame: Frame, begun: Begun, swapped: SwappedFace, watch: Stopwatch) -> bool:
+        """Puts a swapped crop back into its frame; whether the face is hidden now."""
+        aligned, settings = begun.aligned, begun.settings
+        if aligned is None or not _hides(swapped.mask, aligned.landmarks):
             return False
         with watch(Stage.COLOR):
             swapped = self._matched(swapped, aligned, frame.timestamp_ns, settings)
@@ -192,7 +265,6 @@ class Pipeline:
         if settings is not self._settings:
             self._settings = settings
             self._policy.cover = settings.cover
-            self._worn.swapper.update(settings)
 
     def adopt(self, old: "Pipeline") -> None:
         """Goes on with the stream of another pipeline: what was shown last, and the face that is followed.
@@ -228,6 +300,12 @@ class Pipeline:
         """Frees the face and, where nobody shares them, the networks."""
         self._worn.close()
         self._networks.close()
+
+
+def _failure(error: Exception) -> str:
+    """What to tell of an error that costs a frame its swap."""
+    logger.debug("A frame could not be swapped", exc_info=error)
+    return str(error)
 
 
 def _cover_others(frame: Frame, found: Found, settings: Settings) -> None:

@@ -1,5 +1,6 @@
 """The story of a frame, with stand-ins for the networks: what is changed, what is shown, what is said."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import cv2
@@ -331,3 +332,33 @@ def test_the_provider_is_that_of_the_network_that_swaps():
     engine = Pipeline(networks_of(FakeFinder(SEEN)), Worn(FakeSwapper(), FaceKind.DFM, model))
     assert (engine.provider, engine.notice, engine.has_morph) == ("cuda", "because", False)
     assert pipeline_of(SEEN).provider == "cpu"
+
+
+# --- in three steps ---
+
+
+def test_three_steps_with_a_thread_for_the_swap_make_the_same_picture():
+    whole, stepped = pipeline_of(SEEN, NOBODY, SEEN), pipeline_of(SEEN, NOBODY, SEEN)
+    with ThreadPoolExecutor(1) as beside:
+        for number in range(4):
+            one, other = frame_of(number), frame_of(number)
+            expected = whole.process(one, Settings())
+            begun = stepped.begin(other, Settings())
+            result = stepped.finish(other, begun, beside.submit(stepped.swap, begun).result())
+            assert (result.shown, result.notice) == (expected.shown, expected.notice)
+            assert same(other, copies(one))
+
+
+def test_begin_and_swap_leave_the_frame_as_it_is():
+    frame = frame_of()
+    before = copies(frame)
+    engine = pipeline_of(Found(TARGET, [OTHER]))
+    assert engine.swap(engine.begin(frame, Settings())).face is not None
+    assert same(frame, before)
+
+
+def test_there_is_no_swap_without_a_face():
+    engine = pipeline_of(NOBODY)
+    begun = engine.begin(frame_of(), Settings())
+    assert begun.aligned is None
+    assert engine.swap(begun) is None
