@@ -38,7 +38,7 @@ class CoverThread:
             except Exception:  # a thread's border; a picture without a cover is hidden
                 logger.exception("The cover could not be made")
                 pause_s = _AFTER_ERROR_S
-            self._stop.wait(pause_s)
+            self._stop.wait(_AFTER_ERROR_S if self._exchange.failure else pause_s)
 
     def step(self) -> bool:
         """Looks once for something to do; whether a cover was made."""

@@ -3,14 +3,16 @@
 Plain memory: one block of 64-bit words and a few slots, each holding one frame with its rows packed. Nobody
 waits for anybody. Every word has exactly one writer:
 
-* the graphics thread writes input slots and announces the newest one,
-* the worker writes result slots, the cover thread cover slots, in the same way,
+* the graphics thread writes input slots and announces the newest one; the cover thread cover slots alike,
 * a reader announces the slot it reads (its *hazard*) and looks again whether that slot is still the newest;
-  a writer takes a slot that is neither the newest nor announced by a reader.
+  a writer takes a slot that is neither the newest nor announced by a reader. With one more slot than can be
+  newest, read and written at once a writer always finds one,
+* the worker writes result slots. They are a ring: results wait there until they are due (`HOLD_NS`), for a
+  steady delay. The graphics thread shows the newest one that is due and never goes back to an older one; so
+  the worker may write again whatever is older than the one chosen last (`DUE`).
 
-With one more slot than can be newest, read and written at once a writer always finds one, so nothing is
-ever read while it is written. Words are written after what they announce. Native code in the place of the
-graphics thread needs release stores, acquire loads, and a full fence after setting a hazard.
+So nothing is ever read while it is written. Words are written after what they announce. Native code in the
+place of the graphics thread needs release stores, acquire loads, and a full fence after setting a hazard.
 
 Slots are laid out for one geometry (format and size). When it changes, the graphics thread asks for a new
 layout and hides the picture until another thread has made it. Standard library only.
@@ -19,6 +21,7 @@ layout and hides the picture until another thread has made it. Standard library 
 import ctypes
 import mmap
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from obs_faceswap.engine.formats import PixelFormat, plane_sizes
@@ -32,15 +35,15 @@ INPUT_READ_WORKER = 4  # hazard
 INPUT_READ_COVER = 5  # hazard
 DONE = 6  # sequence number of the newest input that is finished
 RESULT_NEWEST = 7
-RESULT_READ = 8  # hazard of the graphics thread
+DUE = 8  # sequence number of the result the graphics thread chose last
 BUDGET_NS = 9  # the worker's promise: how soon DONE will move while inputs come; 0 promises nothing
 COVER_NEWEST = 10
 COVER_READ = 11  # hazard of the graphics thread
 COVER_WANTED_NS = 12  # when a cover was last wanted
 POLICY = 13  # index of the chosen settings.Cover
 SHOWING = 14  # whether anybody sees the source
-DONE_SEEN = 15  # graphics thread: DONE at its last look,
-MOVED_NS = 16  # when that last moved,
+DUE_SEEN = 15  # graphics thread: DUE at its last look,
+MOVED_NS = 16  # when the engine last kept up,
 STALLED_NS = 17  # and since when no result has come in time; 0: results come
 SHOWN = 18  # sequence number of the result shown last
 DELAY_NS = 19  # from that frame's arrival to the moment it was first shown
@@ -51,11 +54,13 @@ SLOTS_AT = 26  # address of the first slot,
 SLOT_BYTES = 27  # from there to the next,
 METAS_AT = 28  # address of the first Meta,
 PLANES = 29  # and of up to three planes the offset in the slot, bytes per row, and rows
+HOLD_NS = 38  # how old a frame is when its result is due; 0: at once
+SHIFT_NS = 39  # the steady delay: so much earlier are the timestamps of the frames that go out
 _WORDS = 48
 RING = 1024  # callback times kept: half a minute at 30 frames a second
 
 INPUT_SLOTS = 4  # newest, read by the worker, read by the cover thread, written
-RESULT_SLOTS = 3  # newest, read, written
+RESULTS = 6  # result slots, unless the delay needs more: shown, newest, and some being written
 COVER_SLOTS = 3
 
 
@@ -79,9 +84,10 @@ class Meta(ctypes.Structure):
 
     _fields_ = (
         ("sequence", ctypes.c_uint64),
-        ("arrival_ns", ctypes.c_uint64),  # on time.monotonic_ns's clock
+        ("arrival_ns", ctypes.c_uint64),  # on now_ns's clock
         ("timestamp_ns", ctypes.c_uint64),  # on the source's clock
         ("kind", ctypes.c_uint64),  # of a result: index of types.Shown
+        ("ready", ctypes.c_uint64),  # of a result: its sequence number once it may be shown; else 0
         ("color", Color),
     )
 
@@ -121,6 +127,7 @@ class Slots:
 
     Attributes:
         planes: (offset in the slot, bytes per row, rows) of each plane.
+        results: how many result slots there are.
         addresses: where each slot starts; inputs first, then results, then covers.
     """
 
@@ -129,10 +136,21 @@ class Slots:
     width: int
     height: int
     planes: tuple[tuple[int, int, int], ...]
+    results: int
     slot_bytes: int
     memory: mmap.mmap
     addresses: tuple[int, ...]
     metas: "ctypes.Array[Meta]"
+
+    @property
+    def result_range(self) -> range:
+        """The indices of the result slots."""
+        return range(FIRST_RESULT, FIRST_RESULT + self.results)
+
+    @property
+    def cover_range(self) -> range:
+        """The indices of the cover slots; none where the graphics thread covers."""
+        return range(FIRST_RESULT + self.results, len(self.addresses))
 
     def plane_views(self, index: int) -> list[memoryview]:
         """The planes of one slot as writable flat views."""
@@ -144,11 +162,11 @@ class Slots:
 
 
 FIRST_RESULT = INPUT_SLOTS
-FIRST_COVER = INPUT_SLOTS + RESULT_SLOTS
 _PAGE = 4096
+_NAP_S = 0.002  # how often a sleeping worker looks for a frame where nothing can wake it
 
 
-def allocate(key: int, with_covers: bool = True) -> Slots:
+def allocate(key: int, with_covers: bool = True, results: int = RESULTS) -> Slots:
     """Memory for a geometry, every page of it touched. Slow: never on the graphics thread.
 
     Raises:
@@ -161,13 +179,14 @@ def allocate(key: int, with_covers: bool = True) -> Slots:
         planes.append((size, stride, rows))
         size += stride * rows
     slot_bytes = -(-size // _PAGE) * _PAGE
-    count = FIRST_COVER + (COVER_SLOTS if with_covers else 0)
+    count = INPUT_SLOTS + results + (COVER_SLOTS if with_covers else 0)
     memory = mmap.mmap(-1, slot_bytes * count)
     start = ctypes.addressof(ctypes.c_ubyte.from_buffer(memory))
     ctypes.memset(start, 0, slot_bytes * count)
     addresses = tuple(start + index * slot_bytes for index in range(count))
+    metas = (Meta * count)()
     return Slots(
-        key, pixel_format, width, height, tuple(planes), slot_bytes, memory, addresses, (Meta * count)()
+        key, pixel_format, width, height, tuple(planes), results, slot_bytes, memory, addresses, metas
     )
 
 
@@ -177,6 +196,7 @@ class Exchange:
     Attributes:
         makes_covers: whether the cover thread makes the cover; False where the graphics thread draws it.
             Set before the first frame.
+        results: how many result slots the next layout has; another number asks for a new one. Worker only.
         failure: why there is no memory for the slots, or empty.
     """
 
@@ -186,30 +206,47 @@ class Exchange:
         self.slots: Slots | None = None
         self.failure = ""
         self.makes_covers = makes_covers
+        self.results = RESULTS
+        self._offered_at_wait = 0
+        self._is_woken = False
         self._retired: Slots | None = None
 
     # Any one thread that is neither the graphics thread nor the worker.
 
     def lay_out(self) -> bool:
-        """Makes the slots the graphics thread asks for; whether there are any to use."""
-        wanted = self.words[WANTED]
-        if wanted in (0, self.words[LAYOUT]):
-            return self.slots is not None
-        self.words[LAYOUT] = 0
-        # Native code may still be in the old slots for one more call; the new ones come only after it asked.
-        self._retired = self.slots
-        self.slots = None
-        for word in (INPUT_NEWEST, RESULT_NEWEST, COVER_NEWEST):
-            self.words[word] = 0
+        """Makes the slots the graphics thread and the worker ask for; whether there are any to use."""
+        wanted, results, old = self.words[WANTED], self.results, self.slots
+        if not wanted or (wanted == self.words[LAYOUT] and old is not None and results == old.results):
+            return old is not None
         try:
-            self.slots = allocate(wanted, self.makes_covers)
+            new = allocate(wanted, self.makes_covers, results)
         except (MemoryError, OSError) as error:
             self.failure = f"There is no memory for frames of this size ({error}). Use a smaller source."
             return False
         self.failure = ""
-        self._describe(self.slots)
-        self.words[LAYOUT] = wanted
+        if old is not None and old.key == wanted:
+            self._carry_over(old, new)
+        self._put_in_place(new)
         return True
+
+    def _carry_over(self, old: Slots, new: Slots) -> None:
+        """Copies the results that may still be shown, so that another number of slots is not seen."""
+        ready = sorted((old.metas[index].ready, index) for index in old.result_range)
+        waiting = [(number, index) for number, index in ready if number and number >= self.words[DUE]]
+        for (number, source), target in zip(waiting, new.result_range, strict=False):
+            ctypes.memmove(new.addresses[target], old.addresses[source], new.slot_bytes)
+            new.metas[target] = old.metas[source]
+            new.metas[target].ready = number
+
+    def _put_in_place(self, slots: Slots) -> None:
+        self.words[LAYOUT] = 0
+        # Native code may still be in the old slots for one more call; the new ones come only after it asked.
+        self._retired = self.slots
+        for word in (INPUT_NEWEST, RESULT_NEWEST, COVER_NEWEST):
+            self.words[word] = 0
+        self.slots = slots
+        self._describe(slots)
+        self.words[LAYOUT] = slots.key
 
     def _describe(self, slots: Slots) -> None:
         """Writes down where everything lies, for code that sees the words alone."""
@@ -251,15 +288,16 @@ class Exchange:
     def choose(self, slots: Slots, now_ns: int) -> int:
         """Decides what is shown in place of the frame just offered; `chosen` must follow.
 
-        The newest result, while the worker keeps its promise. Else what the policy says: the last result for
-        half a second, then a young cover, then nothing. The frame goes out under *Show original*.
+        The newest result that is due, while the engine keeps up. Else what the policy says: the last result
+        for half a second, then a young cover, then nothing. The frame goes out under *Show original*.
 
         Returns:
             The index of a slot (a result or a cover), or HIDE, RAW or COVER.
         """
         words = self.words
-        result = self._safe_result(slots)
-        if self._is_moving(now_ns) and result >= 0:
+        due = self._due_result(slots, now_ns)
+        result = due if due >= 0 and self._may_be_shown(slots.metas[due]) else -1
+        if self._keeps_up(slots, due, now_ns) and result >= 0:
             words[STALLED_NS] = 0
             self._note_delay(slots.metas[result], now_ns)
             return self._shown(slots, result)
@@ -273,27 +311,46 @@ class Exchange:
         return self._count(KIND_COVERED, HIDE if words[POLICY] == _HIDE else self._young_cover(slots, now_ns))
 
     def chosen(self) -> None:
-        """Says that the slot `choose` returned is no longer read."""
-        self.words[RESULT_READ] = 0
+        """Says that the cover slot `choose` may have returned is no longer read."""
         self.words[COVER_READ] = 0
 
-    def _is_moving(self, now_ns: int) -> bool:
-        """Whether the worker keeps its promise: it is not behind, or finished something lately."""
+    def _due_result(self, slots: Slots, now_ns: int) -> int:
+        """The index of the newest result that is due, never older than the one before; -1: none."""
+        last, newest_ns = self.words[DUE], now_ns - self.words[HOLD_NS]
+        found, number = -1, 0
+        for index in slots.result_range:
+            meta = slots.metas[index]
+            ready = meta.ready
+            if ready >= last and ready > number and (ready == last or meta.arrival_ns <= newest_ns):
+                found, number = index, ready
+        if found >= 0:
+            self.words[DUE] = number
+        return found
+
+    def _keeps_up(self, slots: Slots, due: int, now_ns: int) -> bool:
+        """Whether the engine keeps its promise: the due result is new, or no other one could be due."""
         words = self.words
-        done = words[DONE]
-        if done != words[DONE_SEEN] or done + 1 >= words[OFFERED]:
-            words[DONE_SEEN] = done
+        number = words[DUE]
+        if number != words[DUE_SEEN] or number + 1 >= words[OFFERED] or self._follows(slots, due):
+            words[DUE_SEEN] = number
             words[MOVED_NS] = now_ns
         return bool(words[BUDGET_NS]) and now_ns - words[MOVED_NS] <= words[BUDGET_NS]
 
-    def _safe_result(self, slots: Slots) -> int:
-        """Announces the newest result and returns its index; -1 if none may be shown under the policy."""
-        name = self._announce(RESULT_NEWEST, RESULT_READ)
-        if name == 0 or slots.metas[name - 1].sequence == 0:
-            return -1
-        if slots.metas[name - 1].kind == KIND_ORIGINAL and self.words[POLICY] != _ORIGINAL:
-            return -1
-        return name - 1
+    def _follows(self, slots: Slots, due: int) -> bool:
+        """Whether the next result, which waits for its time, follows the due one without a gap."""
+        if due < 0 or not self.words[HOLD_NS]:
+            return False
+        shown, number = slots.metas[due], self.words[DUE]
+        waiting = [index for index in slots.result_range if slots.metas[index].ready > number]
+        if not waiting:
+            return False
+        following = min((slots.metas[index] for index in waiting), key=lambda meta: int(meta.ready))
+        gap_ns = following.arrival_ns - shown.arrival_ns
+        return bool(following.ready == number + 1 or gap_ns <= self.words[BUDGET_NS])
+
+    def _may_be_shown(self, meta: Meta) -> bool:
+        """An original that an earlier policy let through is no longer one to show."""
+        return bool(meta.kind != KIND_ORIGINAL or self.words[POLICY] == _ORIGINAL)
 
     def _young_cover(self, slots: Slots, now_ns: int) -> int:
         if not self.makes_covers:
@@ -363,23 +420,60 @@ class Exchange:
             if words[newest] == name:
                 return int(name)
 
-    def result_slot(self) -> int:
-        """The index of a result slot nobody uses. Worker only."""
-        return self._free(FIRST_RESULT, RESULT_SLOTS, RESULT_NEWEST, RESULT_READ)
+    def result_slot(self, besides: Collection[int] = (), slots: Slots | None = None) -> int | None:
+        """The index of a result slot to write; not shown until it is published. Worker only.
+
+        Args:
+            besides: slots it was given before and has not published yet.
+            slots: the ones `take_input` returned; None: those in use now.
+
+        Returns:
+            None while there are no slots, or each holds a result that is still to be shown.
+        """
+        slots = slots or self.slots
+        if slots is None:
+            return None
+        due = self.words[DUE]
+        for index in slots.result_range:
+            ready = slots.metas[index].ready
+            if (ready == 0 or ready < due) and index not in besides:
+                slots.metas[index].ready = 0
+                return index
+        return None
 
     def cover_slot(self) -> int:
         """The index of a cover slot nobody uses. Cover thread only."""
-        return self._free(FIRST_COVER, COVER_SLOTS, COVER_NEWEST, COVER_READ)
-
-    def _free(self, first: int, count: int, newest: int, hazard: int) -> int:
-        used = (self.words[newest], self.words[hazard])
-        return next(index for index in range(first, first + count) if index + 1 not in used)
+        used = (self.words[COVER_NEWEST], self.words[COVER_READ])
+        slots = self.slots
+        return next(index for index in slots.cover_range if index + 1 not in used) if slots else -1
 
     def publish_result(self, slots: Slots, index: int) -> None:
         """Announces a finished frame whose planes and meta are written. Worker only."""
+        slots.metas[index].ready = slots.metas[index].sequence
         if self.slots is slots:
             self.words[RESULT_NEWEST] = index + 1
             self.words[DONE] = slots.metas[index].sequence
+
+    def wait_for_input(self, timeout_s: float) -> bool:
+        """Sleeps until a frame is offered that was not when it last returned, or `wake` is called.
+
+        Worker only.
+
+        Returns:
+            Whether it was woken before the time was up.
+        """
+        until_s = time.monotonic() + timeout_s
+        while self.words[OFFERED] == self._offered_at_wait and not self._is_woken:
+            left_s = until_s - time.monotonic()
+            if left_s <= 0:
+                return False
+            time.sleep(min(_NAP_S, left_s))
+        self._offered_at_wait, self._is_woken = self.words[OFFERED], False
+        return True
+
+    def wake(self) -> None:
+        """Ends `wait_for_input`, or the next one; from any thread."""
+        self._is_woken = True
 
     def publish_cover(self, slots: Slots, index: int) -> None:
         """Announces a finished cover. Cover thread only."""
@@ -397,5 +491,8 @@ class Exchange:
 
 
 def now_ns() -> int:
-    """The clock of `arrival_ns` and of all words ending in _NS."""
-    return time.monotonic_ns()
+    """The clock of `arrival_ns` and of all words ending in _NS.
+
+    Not time.monotonic_ns: on Windows that one counted in steps of 16 ms until Python 3.13.
+    """
+    return time.perf_counter_ns()

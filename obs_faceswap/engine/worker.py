@@ -294,7 +294,10 @@ class Worker:
         if taken is None:
             return False
         slots, index = taken
-        target = self._exchange.result_slot()
+        target = self._exchange.result_slot(slots=slots)
+        if target is None:  # all of them hold results that wait to be shown
+            self._exchange.release(ex.INPUT_READ_WORKER)
+            return False
         try:
             ctypes.memmove(slots.addresses[target], slots.addresses[index], slots.slot_bytes)
             slots.metas[target] = slots.metas[index]

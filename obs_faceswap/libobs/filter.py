@@ -145,6 +145,8 @@ class Filter:
                 blank(frame, abi.VIDEO_FORMATS.get(frame.format))
             raise
         finally:
+            # libobs delays the source's own sound as its frames' timestamps say.
+            frame.timestamp = max(frame.timestamp - self._exchange.words[ex.SHIFT_NS], 0)
             self._exchange.note_callback(time.perf_counter_ns() - started)
 
     def _pass(self, frame: abi.SourceFrame) -> None:

@@ -29,11 +29,15 @@ def ready(policy=Cover.FREEZE_BLUR, key=KEY, makes_covers=True):
     return exchange, exchange.current(key)
 
 
+def fill(slots, index, value):
+    for view in slots.plane_views(index):
+        view[:] = bytes([value % 256]) * len(view)
+
+
 def offer(exchange, slots, now, value=1):
     """What the graphics thread does with a frame; returns the slot it wrote."""
     index = exchange.input_slot()
-    for view in slots.plane_views(index):
-        view[:] = bytes([value % 256]) * len(view)
+    fill(slots, index, value)
     exchange.offer(slots, index, now)
     return index
 
@@ -132,7 +136,7 @@ def test_a_result_for_the_old_geometry_is_not_published():
     exchange.current(key_of(PixelFormat.NV12, 128, 72))
     exchange.lay_out()
     exchange.publish_result(slots, ex.FIRST_RESULT)
-    exchange.publish_cover(slots, ex.FIRST_COVER)
+    exchange.publish_cover(slots, slots.cover_range[0])
     assert exchange.words[ex.RESULT_NEWEST] == exchange.words[ex.COVER_NEWEST] == 0
 
 
@@ -177,12 +181,46 @@ def test_a_slot_that_is_read_is_not_written():
 def test_a_result_that_is_shown_is_not_written():
     exchange, slots = ready()
     show(exchange, slots, START)
-    finish(exchange, slots)
-    shown = exchange.choose(slots, START)
-    assert shown not in {finish(exchange, slots) for _ in range(5) if offer(exchange, slots, START) >= 0}
-    exchange.chosen()
-    offer(exchange, slots, START)
-    assert shown in {finish(exchange, slots) for _ in range(5) if offer(exchange, slots, START) >= 0}
+    shown = finish(exchange, slots)
+    written = set()
+    for number in range(1, 9):
+        assert show(exchange, slots, START + number) == shown
+        written.add(shown := finish(exchange, slots))
+    assert written <= set(slots.result_range)
+    assert len(written) > 1
+
+
+def test_results_that_wait_are_not_written():
+    """Without anybody to show them they fill the ring; what was chosen last is kept as well."""
+    exchange, slots = ready()
+    for number in range(ex.RESULTS):
+        offer(exchange, slots, START + number)
+        finish(exchange, slots)
+    assert exchange.result_slot() is None
+    newest = exchange.words[ex.RESULT_NEWEST] - 1
+    assert exchange.choose(slots, START + 10) == newest
+    free = {exchange.result_slot() for _ in range(3)}
+    assert free < set(slots.result_range) - {newest}
+
+
+def test_slots_that_are_being_written_can_be_named():
+    exchange, slots = ready()
+    held = []
+    for _ in slots.result_range:
+        held.append(exchange.result_slot(besides=held))
+    assert sorted(held) == list(slots.result_range)
+    assert exchange.result_slot(besides=held) is None
+
+
+def test_a_result_is_not_shown_while_its_slot_is_written():
+    exchange, slots = ready(Cover.BLUR)
+    show(exchange, slots, START)
+    _, index = exchange.take_input(ex.INPUT_READ_WORKER, 0)
+    target = exchange.result_slot()
+    slots.metas[target] = slots.metas[index]  # its number is there, its picture is not
+    exchange.release(ex.INPUT_READ_WORKER)
+    exchange.promise(BUDGET)
+    assert show(exchange, slots, START + MS) == ex.HIDE
 
 
 def test_no_frame_is_torn():
@@ -213,6 +251,129 @@ def test_no_frame_is_torn():
     for reader in readers:
         reader.join()
     assert not torn
+
+
+# --- the ring ---
+
+
+def test_results_are_shown_when_they_are_due():
+    """A hold of 100 ms at 33 ms a frame: each is shown once, in its order, when it is so old."""
+    exchange, slots = ready()
+    exchange.words[ex.HOLD_NS] = 100 * MS
+    shown = []
+    for number in range(30):
+        now = START + number * 33 * MS
+        choice = show(exchange, slots, now)
+        if choice in slots.result_range:
+            shown.append(slots.metas[choice].sequence)
+            assert exchange.words[ex.DELAY_NS] == 4 * 33 * MS
+        finish(exchange, slots)
+    assert shown == list(range(1, 27))
+    assert exchange.words[ex.FRAMES_SHOWN + ex.KIND_SWAPPED] == 26
+
+
+def test_a_longer_hold_never_goes_back():
+    exchange, slots = ready()
+    shown = []
+    for number in range(12):
+        exchange.words[ex.HOLD_NS] = 0 if number < 6 else 66 * MS
+        choice = show(exchange, slots, START + number * 33 * MS)
+        shown += [slots.metas[choice].sequence] if choice >= 0 else []
+        finish(exchange, slots)
+    assert shown == sorted(shown)
+    assert shown[-1] == 10  # of 12 offered, two frames behind
+
+
+def test_held_results_bridge_a_pause_of_the_engine():
+    exchange, slots = ready(Cover.BLUR)
+    exchange.words[ex.HOLD_NS] = 150 * MS
+    for number in range(10):
+        show(exchange, slots, START + number * 33 * MS)
+        finish(exchange, slots)
+    end = START + 9 * 33 * MS
+    kinds = [show(exchange, slots, end + n * 33 * MS) in slots.result_range for n in range(1, 40)]
+    in_time = (150 * MS + BUDGET) // (33 * MS)
+    assert all(kinds[:in_time])
+    assert not any(kinds[in_time + 2 :])
+
+
+def test_after_a_stall_the_old_result_does_not_come_back():
+    """The engine works again, but what it finished is not due yet: still covered."""
+    exchange, slots = ready(Cover.BLUR)
+    exchange.words[ex.HOLD_NS] = 100 * MS
+    for number in range(10):
+        show(exchange, slots, START + number * 33 * MS)
+        finish(exchange, slots)
+    later = [START + 10_000 * MS + number * 33 * MS for number in range(40)]
+    for now in later[:20]:
+        assert show(exchange, slots, now) not in slots.result_range or now < later[10]
+    choices = []
+    for now in later[20:30]:
+        choices.append(show(exchange, slots, now))
+        finish(exchange, slots)
+    assert choices[:4] == [ex.HIDE] * 4
+    assert all(choice in slots.result_range for choice in choices[4:])
+
+
+def test_a_slow_source_with_a_hold_is_no_stalled_engine():
+    exchange, slots = ready()
+    exchange.words[ex.HOLD_NS] = 2500 * MS
+    shown = []
+    for number in range(8):
+        shown.append(show(exchange, slots, START + number * 2000 * MS))
+        finish(exchange, slots)
+    assert all(choice in slots.result_range for choice in shown[2:])
+
+
+def test_another_number_of_results_keeps_those_that_wait():
+    exchange, slots = ready()
+    exchange.words[ex.HOLD_NS] = 60 * MS
+    for number in range(5):
+        show(exchange, slots, START + number * 33 * MS)
+        finish(exchange, slots)
+    for index in slots.result_range:
+        fill(slots, index, slots.metas[index].ready)
+    exchange.results = 12
+    assert exchange.lay_out()
+    wider = exchange.current(KEY)
+    assert wider is not slots
+    assert len(wider.result_range) == 12
+    shown = []
+    for number in range(5, 10):
+        choice = show(exchange, wider, START + number * 33 * MS)
+        shown.append(wider.metas[choice].sequence)
+        if shown[-1] <= 5:  # finished before the change
+            assert set(wider.plane_views(choice)[0]) == {shown[-1]}
+        finish(exchange, wider)
+    assert shown == [4, 5, 6, 7, 8]
+
+
+def test_when_there_is_no_memory_for_more_results_the_old_ones_stay(monkeypatch):
+    exchange, slots = ready()
+    monkeypatch.setattr(ex, "allocate", lambda *_: (_ for _ in ()).throw(MemoryError("no")))
+    exchange.results = 300
+    assert not exchange.lay_out()
+    assert "memory" in exchange.failure
+    assert exchange.current(KEY) is slots
+
+
+# --- waiting ---
+
+
+def test_a_sleeping_worker_is_woken_by_a_frame():
+    exchange, slots = ready()
+    threading.Timer(0.02, offer, (exchange, slots, START)).start()
+    assert exchange.wait_for_input(20)
+    assert not exchange.wait_for_input(0.01)
+    offer(exchange, slots, START)
+    assert exchange.wait_for_input(0)
+
+
+def test_a_sleeping_worker_can_be_woken():
+    exchange = Exchange()
+    threading.Timer(0.02, exchange.wake).start()
+    assert exchange.wait_for_input(20)
+    assert not exchange.wait_for_input(0.01)
 
 
 # --- what is shown ---
@@ -285,33 +446,33 @@ def test_a_slow_source_is_no_stalled_engine():
 
 
 def stalled(policy, kind=ex.KIND_SWAPPED):
-    """One result, then frames every 10 ms without another: (what is shown, ms since the result)."""
+    """One result, then frames every 10 ms without another: (its slot, covers, [(what is shown, ms)])."""
     exchange, slots = ready(policy)
     show(exchange, slots, START)
     target = finish(exchange, slots, kind)
     choices = []
     for ms in range(0, 1500, 10):
-        covered = cover(exchange, slots, START + ms * MS)
+        cover(exchange, slots, START + ms * MS)
         choices.append((show(exchange, slots, START + ms * MS), ms))
-    return target, covered, choices
+    return target, slots.cover_range, choices
 
 
 def test_a_stalled_engine_freezes_for_half_a_second_and_is_covered_then():
-    target, _, choices = stalled(Cover.FREEZE_BLUR)
+    target, covers, choices = stalled(Cover.FREEZE_BLUR)
     kept = [ms for choice, ms in choices if choice == target]
     assert max(kept) == pytest.approx((BUDGET + ex.FREEZE_NS) / MS, abs=20)
     assert kept == list(range(0, max(kept) + 10, 10))
-    assert all(choice >= ex.FIRST_COVER for choice, ms in choices if ms > max(kept))
+    assert all(choice in covers for choice, ms in choices if ms > max(kept))
 
 
 @pytest.mark.parametrize("policy", [Cover.BLUR, Cover.HIDE, Cover.ORIGINAL])
 def test_a_stalled_engine_does_not_freeze_elsewhere(policy):
-    target, _, choices = stalled(policy)
+    target, covers, choices = stalled(policy)
     kept = [ms for choice, ms in choices if choice == target]
     assert max(kept) == pytest.approx(BUDGET / MS, abs=20)
     after = {choice for choice, ms in choices if ms > max(kept)}
     if policy is Cover.BLUR:
-        assert min(after) >= ex.FIRST_COVER
+        assert after <= set(covers)
     else:
         assert after == {ex.HIDE if policy is Cover.HIDE else ex.RAW}
 
@@ -377,7 +538,7 @@ def test_where_the_gpu_covers_it_is_told_to():
     exchange, slots = ready(makes_covers=False)
     assert show(exchange, slots, START) == ex.COVER
     assert exchange.choose_without_slots() == ex.COVER
-    assert len(slots.addresses) == ex.FIRST_COVER
+    assert not slots.cover_range
 
 
 def test_callback_times_are_kept_in_a_ring():

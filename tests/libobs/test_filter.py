@@ -149,6 +149,21 @@ def test_a_new_size_in_mid_stream_is_hidden_until_there_is_memory(make):
         assert camera.through(made) == [{SWAPPED}] * len(camera.planes)
 
 
+def test_timestamps_are_earlier_by_the_steady_delay(make):
+    """libobs then delays the source's own sound; the engine sees the source's own time."""
+    made, _ = make()
+    made._exchange.words[ex.SHIFT_NS] = 100
+    camera = Camera()
+    camera.through(made)
+    made._cover.step()
+    for before, after in ((1000, 900), (30, 0)):
+        camera.frame.timestamp = before
+        camera.through(made)
+        assert camera.frame.timestamp == after
+        slots, words = made._exchange.slots, made._exchange.words
+        assert slots.metas[words[ex.INPUT_NEWEST] - 1].timestamp_ns == before
+
+
 def test_an_unknown_format_is_said(make):
     made, _ = make()
     Camera(number=22).through(made)
