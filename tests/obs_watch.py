@@ -1,0 +1,115 @@
+"""Watching a running OBS: whether it goes on, where it hangs, what it costs, and what it recorded."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from obs_driver import is_raw, read_clip
+
+from obs_faceswap.ui.obs_websocket import ObsError
+
+LONGEST_STILL_S = 20.0  # without a new frame OBS counts as hung; software rendering stops for seconds at most
+_STACKS_S = 60.0
+_PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
+_TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
+_SHUTDOWN_KEY = "== Profiler Results"
+_TICK_SOURCES = re.compile(
+    r"tick_sources: min=([\d.]+) ms, median=([\d.]+) ms, max=([\d.]+) ms, 99th percentile=([\d.]+) ms"
+)
+
+
+class HangError(AssertionError):
+    """OBS does not go on; the message says where its threads are."""
+
+
+def stacks(pid):
+    """Where each thread of a process is, as far as this machine has means to say."""
+    if shutil.which("gdb") is None:
+        os.kill(pid, signal.SIGABRT)  # Python's fault handler writes its threads into OBS's log
+        return "gdb is not installed; the log ends with the Python threads."
+    command = ["gdb", "-p", str(pid), "-batch", "-ex", "thread apply all bt 25"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, errors="replace", check=False, timeout=_STACKS_S
+    )
+    return "\n".join(line for line in done.stdout.splitlines() if not line.startswith("[New LWP"))
+
+
+@contextmanager
+def hangs_are_told(obs):
+    """Starts OBS, closes it at the end, and adds the threads' stacks where it stopped answering."""
+    try:
+        obs.start()
+        yield obs
+    except ObsError as error:
+        if not obs.is_running():
+            raise
+        where = stacks(obs.pid)
+        obs.kill()
+        raise HangError(f"{error}\n{where}") from error
+    finally:
+        obs.close()
+
+
+class Heartbeat:
+    """Fails, like a request without an answer, once OBS has drawn nothing for LONGEST_STILL_S."""
+
+    def __init__(self, obs):
+        self._obs = obs
+        self._frames = -1
+        self._moved_s = time.monotonic()
+
+    def beat(self):
+        """Asks OBS for its statistics, returns them, and raises ObsError when its picture stands still."""
+        stats = self._obs.request("GetStats")
+        now_s = time.monotonic()
+        if stats["renderTotalFrames"] != self._frames:
+            self._frames, self._moved_s = stats["renderTotalFrames"], now_s
+        if now_s - self._moved_s > LONGEST_STILL_S:
+            raise ObsError(f"OBS has drawn no frame for {now_s - self._moved_s:.0f} s.")
+        return stats
+
+
+def resident_mb(pid):
+    """The memory of a process that is in use now, in MB."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_KB / 1024
+
+
+def cpu_s(pid):
+    """The processor time a process has used, in seconds."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS_A_SECOND
+
+
+def slope_per_minute(seconds, values):
+    """How much values grow a minute, by the straight line closest to them; 0 for fewer than three."""
+    if len(values) < 3:
+        return 0.0
+    return float(np.polyfit(np.asarray(seconds) / 60, values, 1)[0])
+
+
+def tick_sources_ms(log):
+    """{"min", "median", "max", "p99"} of OBS's `tick_sources`, from the log of one that has ended.
+
+    It holds what `filter_video` and the other callbacks of the graphics thread's tick take.
+    """
+    found = _TICK_SOURCES.search(log)
+    if found is None:
+        raise AssertionError(f"OBS's profile lacks tick_sources:\n{log[-2000:]}")
+    return dict(zip(("min", "median", "max", "p99"), map(float, found.groups()), strict=True))
+
+
+def raw_times(recording, original, boxes, fps):
+    """{box: seconds into a recording at which it shows the original there}, and its length in frames."""
+    times, count = {box: [] for box in boxes}, 0
+    for image in read_clip(recording):
+        for box in boxes:
+            if is_raw(image, original, box):
+                times[box].append(count / fps)
+        count += 1
+    return times, count
