@@ -63,8 +63,7 @@ def load_engine(settings: Settings, running: Engine | None) -> Engine:
     from obs_faceswap.engine import pipeline, providers
 
     DEVICES.set([(device.id, device.label) for device in providers.devices()])
-    own = running if isinstance(running, pipeline.Pipeline) else None
-    return pipeline.load(settings, running=own)
+    return pipeline.load(settings)
 
 
 def _import_packages() -> None:

@@ -76,23 +76,19 @@ class Stopwatch:
             self.stages_ms[stage] = (time.perf_counter() - start) * 1000
 
 
-def load(
-    settings: Settings, models_from: Path | None = None, running: "Pipeline | None" = None
-) -> "Pipeline":
+def load(settings: Settings, models_from: Path | None = None) -> "Pipeline":
     """Loads networks and face. Slow; may run on another thread than the pipeline that is running.
 
     Args:
         settings: `face`, `face_file` and `device` are used.
         models_from: a folder of the user's own network files, tried first.
-        running: a pipeline whose networks are shared where the device is the same. It has to be open.
 
     Raises:
         FaceSwapError: the face, a network or the device cannot be used; nothing stays loaded.
     """
     worn = wear(settings, models_from)
     try:
-        shared = running.shared_networks(settings.device) if running is not None else None
-        networks = shared or Networks(settings.device, models_from)
+        networks = Networks(settings.device, models_from)
     except Exception:
         worn.close()
         raise
@@ -273,12 +269,7 @@ class Pipeline:
         """
         self._policy, self._last_swap = old._policy, old._last_swap
         self._settings = None  # the policy may hold another cover
-        if self._networks is not old._networks:
-            self._networks.finder.adopt(old._networks.finder)
-
-    def shared_networks(self, device: str) -> Networks | None:
-        """This pipeline's networks for one more user, if they were loaded for the same device."""
-        return self._networks.share() if self._networks.device == device else None
+        self._networks.finder.adopt(old._networks.finder)
 
     @property
     def provider(self) -> str:
@@ -297,7 +288,7 @@ class Pipeline:
         return self._worn.has_morph
 
     def close(self) -> None:
-        """Frees the face and, where nobody shares them, the networks."""
+        """Frees the face and the networks, where no other stream uses them."""
         self._worn.close()
         self._networks.close()
 

@@ -37,6 +37,7 @@ class _Provider:
     ort_name: str
     in_auto: bool = True
     numbered: bool = False  # takes a device_id
+    card: str = ""  # the kind of card whose one thread runs all its sessions; empty: they run where called
     threads: int = 1  # CPU threads for what stays on the CPU
     options: dict[str, str] = field(default_factory=dict)
     unnumbered: dict[str, str] = field(default_factory=dict)  # instead of a device_id where none is given
@@ -47,16 +48,16 @@ class _Provider:
 _PROVIDERS = (
     _Provider(
         "tensorrt", "NVIDIA TensorRT (slow first start)", "TensorrtExecutionProvider",
-        in_auto=False, numbered=True, threads=2, unnumbered={"device_id": "0"},
+        in_auto=False, numbered=True, card="NVIDIA", threads=2, unnumbered={"device_id": "0"},
     ),
     _Provider(
-        "cuda", "NVIDIA CUDA", "CUDAExecutionProvider", numbered=True, threads=2,
+        "cuda", "NVIDIA CUDA", "CUDAExecutionProvider", numbered=True, card="NVIDIA", threads=2,
         unnumbered={"device_id": "0"},
         # The default search tries every algorithm at a network's first run, for seconds.
         options={"cudnn_conv_algo_search": "HEURISTIC"},
     ),
     _Provider(
-        "directml", "DirectML (any graphics card)", "DmlExecutionProvider", numbered=True,
+        "directml", "DirectML (any graphics card)", "DmlExecutionProvider", numbered=True, card="DirectML",
         # A laptop's card 0 is often the slow one that saves power.
         unnumbered={"performance_preference": "high_performance", "device_filter": "gpu"},
     ),
@@ -111,7 +112,7 @@ def session_arguments(device_id: str, threads: int = 0) -> tuple[ProviderList, A
 
     provider = _known(device_id)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or provider.threads or default_threads()
+    options.intra_op_num_threads = threads_of(device_id, threads)
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     # Spinning threads gain a little time here and take it from OBS's encoder.
@@ -153,17 +154,41 @@ def run_lock(device_id: str) -> AbstractContextManager[Any]:
     return _DIRECTML_LOCK if _known(device_id).id == "directml" else nullcontext()
 
 
+def has_owner_thread(device_id: str) -> bool:
+    """Whether all sessions of a device have to be made, run and freed by one thread."""
+    return bool(_known(device_id).card)
+
+
+def card_of(device_id: str) -> str:
+    """The card behind a device id, whichever provider drives it, e.g. “NVIDIA 0”."""
+    provider = _known(device_id)
+    number = device_id.partition(":")[2] or provider.unnumbered.get("device_id", "")
+    return f"{provider.card} {number}".strip()
+
+
+def threads_of(device_id: str, threads: int = 0) -> int:
+    """The CPU threads of one session on a device; 0 takes a number that leaves room for OBS and a game."""
+    return threads or _known(device_id).threads or default_threads()
+
+
 def default_threads() -> int:
     """CPU threads for one network: a third of the processors this process may use, 1 to 4.
 
     OBS encodes and composes on the same machine, and the networks here are small: a fifth thread costs
     more in hand-over than it brings.
     """
+    return min(max(_usable_processors() // 3, 1), 4)
+
+
+def thread_budget() -> int:
+    """CPU threads for the networks of all streams together: two thirds of the processors, at least 1."""
+    return max(_usable_processors() * 2 // 3, 1)
+
+
+def _usable_processors() -> int:
     if sys.platform == "linux":
-        usable = len(os.sched_getaffinity(0))
-    else:
-        usable = os.cpu_count() or 1
-    return min(max(usable // 3, 1), 4)
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _available() -> list[_Provider]:

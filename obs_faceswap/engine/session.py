@@ -1,6 +1,13 @@
-"""One ONNX Runtime session: a checked file, a device that really works, named inputs and outputs."""
+"""ONNX Runtime sessions: a checked file, a device that really works, named inputs and outputs.
 
+All streams that run the same file in the same way share one session, see `shared`.
+"""
+
+import math
 import re
+import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -11,8 +18,11 @@ import numpy.typing as npt
 
 from obs_faceswap.engine import providers
 from obs_faceswap.engine.errors import ModelError, ModelMissingError, ProviderError, UnsupportedModelError
+from obs_faceswap.engine.runners import runner_for
 
 Array: TypeAlias = npt.NDArray[Any]
+
+_SHORT_S = 0.02  # runs below this do not wait for the long ones of others
 
 _NUMPY_NAMES = {"float": "float32", "double": "float64"}  # others are called alike, e.g. tensor(int64)
 
@@ -27,7 +37,7 @@ class TensorInfo:
 
 
 class Session:
-    """A network ready to run. It belongs to the thread that runs it.
+    """A network ready to run, from any thread.
 
     Loading also runs the network once, on zeros, where the input's shape is fixed: a provider that loads
     but cannot compute is found out here and not in the middle of a stream.
@@ -40,7 +50,7 @@ class Session:
     """
 
     def __init__(self, model: Path | bytes, device: str = providers.AUTO, threads: int = 0) -> None:
-        """Loads a network.
+        """Loads a network for this user alone.
 
         Args:
             model: an ONNX file, or its content.
@@ -52,29 +62,47 @@ class Session:
             UnsupportedModelError: the file is empty, cut off, or no ONNX network.
             ProviderError: the device is not available or does not work; never for “auto” while the CPU works.
         """
-        self._label = model.name if isinstance(model, Path) else "The network"
-        self.provider, self.notice, self._session = _open_best(model, self._label, device, threads)
-        self.inputs = tuple(_info(value) for value in self._session.get_inputs())
-        self.outputs = tuple(_info(value) for value in self._session.get_outputs())
+        self._hold(*_first_that_works(device, lambda candidate: _alone(model, candidate, threads)))
+
+    def _hold(self, use: "_Use", notice: str) -> None:
+        self._use: _Use | None = use
+        self.notice = notice
+        self._label, self.provider = use.loaded.label, use.loaded.device
+        self.inputs, self.outputs = use.loaded.inputs, use.loaded.outputs
 
     def run(self, feeds: dict[str, Array]) -> list[Array]:
         """All outputs for the given inputs.
 
         Raises:
             UnsupportedModelError: the inputs do not fit the network, or it cannot compute them.
-            ProviderError: the device stopped working.
+            ProviderError: the device stopped working. What is loaded afterwards makes new sessions on it.
             ModelError: the session is closed.
         """
-        if self._session is None:
+        use = self._use
+        if use is None:
             raise ModelError(f"{self._label} is closed. Load it again.")
         try:
-            return _run(self._session, self.provider, feeds)
-        except _ort_errors() as error:
-            raise _run_error(self._label, self.provider, error) from error
+            return use.loaded.run(feeds)
+        except ProviderError:
+            _POOL.forget(self.provider)
+            raise
 
     def close(self) -> None:
-        """Frees the network; may be called twice."""
-        self._session = None
+        """Frees the network with its last user; may be called twice."""
+        use, self._use = self._use, None
+        if use is not None:
+            use.end()
+
+
+def shared(path: Path, device: str = providers.AUTO, threads: int = 0) -> Session:
+    """A session for one more user of a file; all who ask for the same file, device and threads share one.
+
+    Each user closes their own; the last one frees the network. Raises as `Session` does.
+    """
+    _checked(path)
+    session = Session.__new__(Session)
+    session._hold(*_first_that_works(device, lambda candidate: _POOL.take(path, candidate, threads)))
+    return session
 
 
 def probe(device: str) -> str:
@@ -87,19 +115,140 @@ def probe(device: str) -> str:
     return ""
 
 
-def _open_best(model: Path | bytes, label: str, device: str, threads: int) -> tuple[str, str, Any]:
-    """The device in use, a notice, and the ONNX Runtime session."""
-    source = _checked(model)
+class _Loaded:
+    """A network on one device, and the runner that does its work."""
+
+    def __init__(self, source: str | bytes, label: str, device: str, threads: int) -> None:
+        self.label, self.device = label, device
+        self._runner = runner_for(device, providers.threads_of(device, threads))
+        self._shortest_s = math.inf
+        self._session: Any = None
+        try:
+            # Not by the runner: loading takes seconds, in which others run on.
+            self._session = _open(source, label, device, threads)
+            self.inputs = tuple(_info(value) for value in self._session.get_inputs())
+            self.outputs = tuple(_info(value) for value in self._session.get_outputs())
+            self._warm_up()
+        except BaseException:
+            self.close()
+            raise
+
+    def _warm_up(self) -> None:
+        feeds = {}
+        for info in self.inputs:
+            if any(isinstance(side, str) for side in info.shape[1:]):
+                return  # free height or width: only the caller knows a size that works
+            shape = [side if isinstance(side, int) else 1 for side in info.shape]  # a free batch is one
+            feeds[info.name] = np.zeros(shape, info.dtype)
+        try:
+            self._call(feeds)
+        except _ort_errors() as error:
+            raise _load_error(self.label, self.device, error) from error
+
+    def run(self, feeds: dict[str, Array]) -> list[Array]:
+        """All outputs for the given inputs; may be called from any thread."""
+        try:
+            return self._call(feeds)
+        except _ort_errors() as error:
+            raise _run_error(self.label, self.device, error) from error
+
+    def _call(self, feeds: dict[str, Array]) -> list[Array]:
+        session = self._session
+        if session is None:
+            raise ModelError(f"{self.label} is closed. Load it again.")
+        return self._runner.call(lambda: self._timed(session, feeds), self._shortest_s > _SHORT_S)
+
+    def _timed(self, session: Any, feeds: dict[str, Array]) -> list[Array]:
+        start = time.perf_counter()
+        outputs: list[Array] = session.run(None, feeds)
+        self._shortest_s = min(self._shortest_s, time.perf_counter() - start)
+        return outputs
+
+    def close(self) -> None:
+        """Frees the network, on the device's own thread where it has one."""
+        self._runner.call(self._free, is_long=False)
+        self._runner.close()
+
+    def _free(self) -> None:
+        self._session = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """One user's hold on a loaded network."""
+
+    loaded: _Loaded
+    end: Callable[[], None]
+
+
+def _alone(model: Path | bytes, device: str, threads: int) -> _Use:
+    """A network for one user."""
+    label = model.name if isinstance(model, Path) else "The network"
+    loaded = _Loaded(_checked(model), label, device, threads)
+    return _Use(loaded, loaded.close)
+
+
+class _Place:
+    """Where the users of one network meet."""
+
+    def __init__(self) -> None:
+        self.users = 0
+        self.loading = threading.Lock()
+        self.loaded: _Loaded | None = None
+
+
+class _Pool:
+    """The networks in use, by all that tells one from another."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._places: dict[tuple[str, int, int, str, int], _Place] = {}
+
+    def take(self, path: Path, device: str, threads: int) -> _Use:
+        """The network that others use already, or a new one; whoever asks while it loads waits for it."""
+        file, stat = path.resolve(), path.stat()
+        key = str(file), stat.st_mtime_ns, stat.st_size, device, providers.threads_of(device, threads)
+        with self._lock:
+            place = self._places.setdefault(key, _Place())
+            place.users += 1
+        try:
+            with place.loading:
+                place.loaded = place.loaded or _Loaded(str(path), path.name, device, threads)
+        except BaseException:
+            self._leave(place)
+            raise
+        return _Use(place.loaded, lambda: self._leave(place))
+
+    def forget(self, device: str) -> None:
+        """Gives nobody new the networks on a device that failed; their users close them in time."""
+        with self._lock:
+            self._places = {key: place for key, place in self._places.items() if key[3] != device}
+
+    def _leave(self, place: _Place) -> None:
+        with self._lock:
+            place.users -= 1
+            if place.users:
+                return
+            self._places = {key: other for key, other in self._places.items() if other is not place}
+        if place.loaded is not None:
+            place.loaded.close()
+
+
+_POOL = _Pool()
+
+
+def _first_that_works(device: str, take: Callable[[str], _Use]) -> tuple[_Use, str]:
+    """A network on the chosen device or the best that works, and a notice about better ones that do not."""
     failures = []
     for candidate in providers.candidates(device):
         try:
-            session = _open(source, label, candidate, threads)
+            use = take(candidate)
         except ProviderError as error:
             if device != providers.AUTO:
                 raise
             failures.append(str(error))
         else:
-            return candidate, _notice(failures, candidate), session
+            return use, _notice(failures, candidate)
     raise ProviderError(" ".join(failures) or "ONNX Runtime offers no device. Run the installer again.")
 
 
@@ -133,7 +282,6 @@ def _open(source: str | bytes, label: str, device: str, threads: int) -> Any:
         # Without the flag a failing provider would be replaced by the CPU behind our back.
         session = onnxruntime.InferenceSession(source, options, providers=provider_list, enable_fallback=0)
         _require_provider(session, device)
-        _warm_up(session, device)
     except _ort_errors() as error:
         raise _load_error(label, device, error) from error
     return session
@@ -146,22 +294,6 @@ def _require_provider(session: Any, device: str) -> None:
             f"{providers.label_of(device)} did not load; its driver or libraries are missing or of another "
             f"version. Run `obs-faceswap doctor`, or choose another device."
         )
-
-
-def _warm_up(session: Any, device: str) -> None:
-    feeds = {}
-    for info in map(_info, session.get_inputs()):
-        if any(isinstance(side, str) for side in info.shape[1:]):
-            return  # free height or width: only the caller knows a size that works
-        shape = [side if isinstance(side, int) else 1 for side in info.shape]  # a free batch is one
-        feeds[info.name] = np.zeros(shape, info.dtype)
-    _run(session, device, feeds)
-
-
-def _run(session: Any, device: str, feeds: dict[str, Array]) -> list[Array]:
-    with providers.run_lock(device):
-        outputs: list[Array] = session.run(None, feeds)
-    return outputs
 
 
 def _info(value: Any) -> TensorInfo:

@@ -1,7 +1,6 @@
 """Loading what a pipeline needs: the networks that find faces, and the face that is worn."""
 
 import logging
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +13,9 @@ from obs_faceswap.engine.errors import MediaError
 from obs_faceswap.engine.faces import FaceKind, InstalledFace
 from obs_faceswap.engine.finder import FaceFinder
 from obs_faceswap.engine.landmarks import FaceMesh
+from obs_faceswap.engine.picture import Picture
 from obs_faceswap.engine.pictures import read_picture
-from obs_faceswap.engine.session import Session
+from obs_faceswap.engine.session import Session, shared
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.swap.dfm import DfmSwapper
 from obs_faceswap.engine.swap.photo import PhotoSwapper
@@ -29,7 +29,9 @@ _MOST_PICTURES = 24  # of one person; more add seconds to loading and hardly a n
 
 
 class Networks:
-    """The networks that find faces, with the state of finding them; pipelines one after another share them.
+    """The networks that find faces, and the state of finding them in one stream.
+
+    The networks themselves are shared by all streams.
 
     Attributes:
         finder: finds and follows faces.
@@ -38,36 +40,23 @@ class Networks:
     """
 
     def __init__(self, device: str, models_from: Path | None = None) -> None:
-        """Loads both networks; raises ModelError or ProviderError."""
-        self._users = 1
-        self._lock = threading.Lock()
-        self.device = device
+        """Loads both networks, where no other stream has; raises ModelError or ProviderError."""
         self._sessions = _sessions(device, models_from)
         detector, mesh = self._sessions
         self.finder = FaceFinder(detector_for(detector), FaceMesh(mesh))
         self.provider, self.notice = mesh.provider, mesh.notice
 
-    def share(self) -> "Networks":
-        """These networks, for one more user; each has to close them."""
-        with self._lock:
-            self._users += 1
-        return self
-
     def close(self) -> None:
-        """Frees the networks when the last user is done."""
-        with self._lock:
-            self._users -= 1
-            if self._users:
-                return
+        """Frees the networks that no other stream uses; may be called twice."""
         for session in self._sessions:
             session.close()
 
 
 def _sessions(device: str, models_from: Path | None) -> tuple[Session, Session]:
     paths = models.find_detector(models_from), models.find(_MESH, models_from)
-    detector = Session(paths[0], device)
+    detector = shared(paths[0], device)
     try:
-        return detector, Session(paths[1], device)
+        return detector, shared(paths[1], device)
     except Exception:
         detector.close()
         raise
@@ -114,7 +103,7 @@ def wear(settings: Settings, models_from: Path | None = None) -> Worn:
 
 
 def _wear_model(face: InstalledFace, settings: Settings) -> Worn:
-    session = Session(face.path, settings.device)
+    session = shared(face.path, settings.device)
     try:
         return Worn(DfmSwapper(session), face.kind, session)
     except Exception:
@@ -124,7 +113,7 @@ def _wear_model(face: InstalledFace, settings: Settings) -> Worn:
 
 def _wear_photo(face: InstalledFace, settings: Settings, models_from: Path | None) -> Worn:
     files, pictures = _readable(face)
-    # Sessions of their own, on the CPU: the running ones belong to another thread.
+    # On the CPU: a graphics card may be busy with streams, and pictures have time.
     sessions = _sessions(providers.CPU, models_from)
     try:
         names = [file.name for file in files]
@@ -156,7 +145,7 @@ def _finding(sessions: tuple[Session, Session]) -> FindLandmarks:
     detector, mesh = detector_for(sessions[0]), FaceMesh(sessions[1])
 
     def find(picture: ImageBGR) -> list[tuple[Points, npt.NDArray[np.float32], float]]:
-        found = FaceFinder(detector, mesh).find(picture, 0, Settings(smoothing=0))
+        found = FaceFinder(detector, mesh).find(Picture.of(picture), 0, Settings(smoothing=0))
         if found.target is None:  # what is no target is a doubtful face: an animal's, a puppet's
             return []
         return [(face.landmarks, face.depth, face.presence) for face in (found.target, *found.others)]

@@ -28,7 +28,7 @@ from obs_faceswap.engine.pipeline import Pipeline, Stage
 from obs_faceswap.engine.policy import GOOD_FRAMES
 from obs_faceswap.engine.settings import ColorTransfer, Cover, OtherFaces, Settings
 from obs_faceswap.engine.types import Frame, Shown
-from obs_faceswap.engine.wear import Networks, Worn
+from obs_faceswap.engine.wear import Worn
 
 PLAIN = Settings(color_transfer=ColorTransfer.NONE)
 
@@ -245,14 +245,11 @@ def test_a_new_pipeline_goes_on_with_what_was_shown_last():
     assert same(lost, copies(shown))
 
 
-def test_following_goes_on_with_the_same_networks_or_with_others():
-    networks = networks_of(FakeFinder(SEEN))
-    old = Pipeline(networks, Worn(FakeSwapper(), FaceKind.PHOTO))
-    Pipeline(networks, Worn(FakeSwapper(), FaceKind.PHOTO)).adopt(old)
-    assert networks.finder.adopted is None
-    others = networks_of(FakeFinder(SEEN))
-    Pipeline(others, Worn(FakeSwapper(), FaceKind.PHOTO)).adopt(old)
-    assert others.finder.adopted is networks.finder
+def test_following_goes_on_with_another_finder():
+    old = Pipeline(networks_of(FakeFinder(SEEN)), Worn(FakeSwapper(), FaceKind.PHOTO))
+    new = Pipeline(networks_of(FakeFinder(SEEN)), Worn(FakeSwapper(), FaceKind.PHOTO))
+    new.adopt(old)
+    assert new._networks.finder.adopted is old._networks.finder
 
 
 class FakeSession:
@@ -278,7 +275,7 @@ def sessions(monkeypatch):
         made.append(FakeSession())
         return made[-1]
 
-    monkeypatch.setattr(wear, "Session", make)
+    monkeypatch.setattr(wear, "shared", make)
     monkeypatch.setattr(wear.models, "find_detector", lambda models_from: "detector")
     monkeypatch.setattr(wear.models, "find", lambda name, models_from: name)
     monkeypatch.setattr(wear, "detector_for", lambda session: session)
@@ -286,28 +283,12 @@ def sessions(monkeypatch):
     return made
 
 
-def test_networks_are_closed_by_their_last_user(sessions):
-    networks = Networks("cpu")
-    shared = networks.share()
-    networks.close()
-    assert [session.closed for session in sessions] == [0, 0]
-    shared.close()
-    assert [session.closed for session in sessions] == [1, 1]
-
-
-def test_a_face_is_changed_without_loading_the_networks_again(sessions, monkeypatch):
+def test_a_pipeline_gives_back_what_it_loaded(sessions, monkeypatch):
     monkeypatch.setattr(pipeline, "wear", lambda settings, models_from: Worn(FakeSwapper(), FaceKind.PHOTO))
-    first = pipeline.load(Settings(device="cpu"))
-    second = pipeline.load(Settings(device="cpu", face="another"), running=first)
-    assert len(sessions) == 2
-    second.adopt(first)
-    first.close()
-    assert sum(session.closed for session in sessions) == 0
-    third = pipeline.load(Settings(device="auto"), running=second)
-    assert len(sessions) == 4
-    second.close()
-    third.close()
-    assert [session.closed for session in sessions] == [1] * 4
+    engine = pipeline.load(Settings(device="cpu"))
+    assert [session.closed for session in sessions] == [0, 0]
+    engine.close()
+    assert [session.closed for session in sessions] == [1, 1]
 
 
 def test_a_load_that_fails_leaves_nothing_open(sessions, monkeypatch):

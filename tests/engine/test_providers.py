@@ -119,6 +119,18 @@ def test_threads_leave_room_for_obs(monkeypatch, processors, threads):
     assert providers.default_threads() == threads
 
 
+@pytest.mark.parametrize(("processors", "budget"), [(1, 1), (2, 1), (4, 2), (6, 4), (16, 10)])
+def test_networks_together_leave_a_third_of_the_processors(monkeypatch, processors, budget):
+    monkeypatch.setattr("sys.platform", "win32")
+    monkeypatch.setattr("os.cpu_count", lambda: processors)
+    assert providers.thread_budget() == budget
+
+
+def test_a_card_is_the_same_whichever_provider_drives_it():
+    assert providers.card_of("tensorrt:0") == providers.card_of("cuda") == providers.card_of("cuda:0")
+    assert len({providers.card_of(device) for device in ("cuda", "cuda:1", "directml")}) == 3
+
+
 def test_directml_has_one_lock_for_all_cards_and_others_have_none():
     first, second = providers.run_lock("directml"), providers.run_lock("directml:1")
     assert first is second

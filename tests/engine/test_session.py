@@ -9,9 +9,9 @@ import tiny_networks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from obs_faceswap.engine import providers
+from obs_faceswap.engine import providers, runners
 from obs_faceswap.engine.errors import ModelError, ModelMissingError, ProviderError, UnsupportedModelError
-from obs_faceswap.engine.session import Session, TensorInfo, probe
+from obs_faceswap.engine.session import Session, TensorInfo, probe, shared
 
 DOUBLE = tiny_networks.double()
 ONES = {"input": np.ones((1, 3), np.float32)}
@@ -27,6 +27,7 @@ def offers(monkeypatch):
 
         def __init__(self, source, options, providers, enable_fallback):
             assert enable_fallback == 0
+            Stand.made.append(self)
             self._asked = providers[0][0]
             if self._asked in Stand.fails_to_load:
                 raise RuntimeError("CUDA failure 100: no device")
@@ -36,6 +37,7 @@ def offers(monkeypatch):
             return [name for name in (self._asked, "CPUExecutionProvider") if name not in Stand.leaves_out]
 
         def run(self, names, feeds):
+            Stand.ran_on.append(threading.current_thread().name)
             if self._asked in Stand.fails_to_run:
                 raise RuntimeError("CUDA failure 700: illegal address")
             return self._session.run(names, feeds)
@@ -44,9 +46,11 @@ def offers(monkeypatch):
             return getattr(self._session, name)
 
     Stand.fails_to_load, Stand.leaves_out, Stand.fails_to_run = set(), set(), set()
+    Stand.made, Stand.ran_on = [], []
     names = ["CUDAExecutionProvider", "DmlExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: names)
     monkeypatch.setattr(onnxruntime, "InferenceSession", Stand)
+    monkeypatch.setattr(runners, "OWNERS", runners.Owners())
     return Stand
 
 
@@ -216,6 +220,147 @@ def test_probing_a_working_device_says_nothing_and_a_missing_one_why(offers):
     assert "offers: auto" in probe("coreml")
     offers.fails_to_load = {"CUDAExecutionProvider"}
     assert "CUDA failure 100" in probe("cuda")
+
+
+# Shared sessions
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "network.onnx"
+    path.write_bytes(DOUBLE)
+    return path
+
+
+def closed(*sessions):
+    for session in sessions:
+        session.close()
+
+
+def test_who_asks_for_the_same_network_shares_it(offers, file):
+    first, second = shared(file), shared(file)
+    assert len(offers.made) == 1
+    first.close()
+    np.testing.assert_array_equal(second.run(ONES)[0], [[2, 2, 2]])
+    with pytest.raises(ModelError, match="closed"):
+        first.run(ONES)
+    closed(first, second, second)
+    closed(shared(file))
+    assert len(offers.made) == 2  # the last user freed it
+
+
+def test_automatic_shares_with_who_names_the_device(offers, file):
+    closed(*[shared(file, device) for device in ("auto", "cuda", "auto")])
+    assert len(offers.made) == 1
+
+
+@pytest.mark.parametrize("other", [{"device": "directml"}, {"threads": 2}, {"device": "cuda:1"}])
+def test_another_device_or_number_of_threads_is_another_session(offers, file, other):
+    closed(shared(file, "cuda", 1), shared(file, **({"device": "cuda", "threads": 1} | other)))
+    both = shared(file, "cuda", 1), shared(file, **({"device": "cuda", "threads": 1} | other))
+    assert len(offers.made) == 4
+    closed(*both)
+
+
+def test_a_file_that_was_written_again_is_another_network(file):
+    before = shared(file)
+    file.write_bytes(tiny_networks.double((1, 4)))
+    after = shared(file)
+    assert (before.inputs[0].shape, after.inputs[0].shape) == ((1, 3), (1, 4))
+    closed(before, after)
+
+
+def test_who_asks_while_it_loads_waits_for_it(offers, file):
+    sessions = []
+    threads = [threading.Thread(target=lambda: sessions.append(shared(file))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(offers.made) == 1
+    closed(*sessions)
+
+
+def test_a_load_that_failed_is_tried_again(offers, file):
+    offers.fails_to_load = {"CUDAExecutionProvider"}
+    with pytest.raises(ProviderError):
+        shared(file, "cuda")
+    offers.fails_to_load = set()
+    closed(shared(file, "cuda"))
+    assert runners.OWNERS.count == 0
+
+
+def test_after_a_device_failed_new_sessions_are_made_on_it(offers, file):
+    first, second = shared(file, "cuda"), shared(file, "cuda")
+    offers.fails_to_run = {"CUDAExecutionProvider"}
+    with pytest.raises(ProviderError, match="stopped working"):
+        first.run(ONES)
+    offers.fails_to_run = set()
+    third = shared(file, "cuda")
+    assert len(offers.made) == 2
+    closed(first, second)
+    np.testing.assert_array_equal(third.run(ONES)[0], [[2, 2, 2]])
+    fourth = shared(file, "cuda")
+    assert len(offers.made) == 2
+    closed(third, fourth)
+
+
+def test_an_input_that_does_not_fit_costs_nobody_the_session(offers, file):
+    first = shared(file, "cpu")
+    with pytest.raises(UnsupportedModelError):
+        first.run({})
+    second = shared(file, "cpu")
+    assert len(offers.made) == 1
+    closed(first, second)
+
+
+def test_a_missing_shared_file_is_named(tmp_path):
+    with pytest.raises(ModelMissingError, match=r"gone\.onnx"):
+        shared(tmp_path / "gone.onnx")
+
+
+@pytest.mark.parametrize("device", ["cuda", "directml"])
+def test_a_card_has_one_thread_that_ends_with_its_last_session(offers, file, device):
+    sessions = [shared(file, device), Session(DOUBLE, device)]
+    threads = [threading.Thread(target=session.run, args=(ONES,)) for session in sessions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(offers.ran_on) == 4  # two of them to warm up
+    assert len(set(offers.ran_on)) == 1
+    assert offers.ran_on[0].startswith("face swap ")
+    assert runners.OWNERS.count == 1
+    closed(*sessions)
+    assert runners.OWNERS.count == 0
+
+
+def test_two_cards_have_two_threads_and_two_names_of_one_card_one(offers, file):
+    sessions = [shared(file, device) for device in ("cuda", "cuda:0", "cuda:1")]
+    assert len(set(offers.ran_on)) == 2
+    closed(*sessions)
+
+
+def test_the_cpu_runs_where_it_is_called(offers, file):
+    session = shared(file, "cpu")
+    assert set(offers.ran_on) == {threading.current_thread().name}
+    closed(session)
+
+
+def test_sessions_run_from_many_threads_give_each_its_own_result(file):
+    session, wrong = shared(file, "cpu"), []
+
+    def use(number):
+        feeds = {"input": np.full((1, 3), number, np.float32)}
+        wrong.extend(number for _ in range(50) if (session.run(feeds)[0] != 2 * number).any())
+
+    threads = [threading.Thread(target=use, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    closed(session)
 
 
 def _built_in():

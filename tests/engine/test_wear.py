@@ -1,7 +1,11 @@
 """Loading a face: pictures, folders, models; and with the real networks where they are."""
 
+from contextlib import closing
+from pathlib import Path
+
 import cv2
 import numpy as np
+import onnxruntime
 import pytest
 import tiny_networks
 from tiny_clips import picture_of
@@ -11,6 +15,7 @@ from obs_faceswap.engine.errors import FaceError, MediaError, ModelMissingError,
 from obs_faceswap.engine.faces import FaceKind
 from obs_faceswap.engine.formats import PixelFormat
 from obs_faceswap.engine.pictures import read_picture
+from obs_faceswap.engine.session import shared as shared_session
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.types import Frame, Shown
 
@@ -89,6 +94,53 @@ def test_a_model_is_worn(tmp_path, morph):
     assert worn.has_morph is morph
     assert worn.session.provider == "cpu"
     worn.close()
+
+
+@pytest.fixture
+def files(monkeypatch, tmp_path):
+    """Files of small networks in the place of those that find faces."""
+    contents = {"detector": tiny_networks.blazeface(), "mesh": tiny_networks.mesh()}
+    for name, content in contents.items():
+        (tmp_path / f"{name}.onnx").write_bytes(content)
+    monkeypatch.setattr(wear.models, "find_detector", lambda models_from: tmp_path / "detector.onnx")
+    monkeypatch.setattr(wear.models, "find", lambda name, models_from: tmp_path / "mesh.onnx")
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """The ONNX Runtime sessions that are made."""
+    real, sources = onnxruntime.InferenceSession, []
+
+    def make(source, *arguments, **options):
+        sources.append(source)
+        return real(source, *arguments, **options)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", make)
+    return sources
+
+
+def test_streams_share_networks_and_each_follows_its_own_faces(files, made):
+    first, second = wear.Networks("cpu"), wear.Networks("cpu")
+    assert len(made) == 2
+    assert first.finder is not second.finder
+    first.close()
+    first.close()
+    with closing(shared_session(Path(made[1]), "cpu")) as mesh:  # the one that the second stream still holds
+        assert len(made) == 2
+        assert len(mesh.run({"input_1": np.zeros((1, 192, 192, 3), np.float32)})) == 2
+    second.close()
+    wear.Networks("cpu").close()
+    assert len(made) == 4
+
+
+def test_filters_that_wear_the_same_model_share_it(tmp_path, made):
+    path = tmp_path / "anna.dfm"
+    path.write_bytes(tiny_networks.dfm(64))
+    worn = [wear.wear(Settings(face_file=str(path), device="cpu")) for _ in range(3)]
+    assert len(made) == 1
+    assert len({id(each.swapper) for each in worn}) == 3
+    for each in worn:
+        each.close()
 
 
 @pytest.mark.parametrize("content", [b"", b"no network", tiny_networks.double()])
