@@ -36,7 +36,7 @@ class FakeFinder:
         self.found = list(found)
         self.adopted = None
 
-    def find(self, image_bgr, timestamp_ns, settings):
+    def find(self, picture, timestamp_ns, settings):
         found = self.found.pop(0) if len(self.found) > 1 else self.found[0]
         if isinstance(found, Exception):
             raise found
@@ -48,6 +48,8 @@ class FakeFinder:
 
 class FakeSwapper:
     """Paints the crop blue; `swapped` may replace what it gives."""
+
+    is_upright = False
 
     def __init__(self) -> None:
         self.updates: list[Settings] = []

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from obs_faceswap.engine.errors import FaceError
+from obs_faceswap.engine.picture import Picture, inverted
 from obs_faceswap.engine.types import ImageBGR, Matrix, Points, Warp
 
 Doubles = npt.NDArray[np.float64]
@@ -26,7 +27,8 @@ CANONICAL_FACE = np.load(Path(__file__).with_name("canonical_face.npy"))
 _PER_CM = np.array([0.038483, -0.036120])
 _ORIGIN = np.array([0.49562, 0.50997])
 _COVERAGE = 2.2
-_KERNEL = 2  # pixels that cubic interpolation reaches to each side
+
+_NEARLY_ONE = 0.12  # crop pixels a frame pixel away from one that a swapper may choose its crop's side by
 
 # The nose and the cheeks beside it: below the lower lids and above the lips, without the outline, which
 # slides over the cheek when the head turns. Brows, lids, lips and jaw move with the expression.
@@ -55,6 +57,20 @@ def warp_for(
     return Warp(similarity(landmarks[_STILL], template * size - 0.5), size)
 
 
+def in_frame_pixels(warp: Warp) -> Warp:
+    """About the same crop without turning or scaling, its corner on a pixel that chroma begins at.
+
+    A crop much finer or coarser than the frame stays what it is: it has to be resampled anyway.
+    """
+    linear = warp.matrix[:, :2].astype(np.float64)
+    if abs(float(np.sqrt(abs(np.linalg.det(linear)))) - 1) > _NEARLY_ONE:
+        return warp
+    middle = (warp.size - 1) / 2
+    center = np.linalg.solve(linear, (middle, middle) - warp.matrix[:, 2].astype(np.float64))
+    corner = np.round((center - middle) / 2) * 2
+    return Warp(np.column_stack([np.eye(2), -corner]).astype(np.float32), warp.size)
+
+
 def similarity(source: npt.ArrayLike, target: npt.ArrayLike) -> Matrix:
     """The rotation, scale and shift (2, 3) that takes points (N, 2) closest to others (least squares)."""
     a, b = np.asarray(source, np.float64), np.asarray(target, np.float64)
@@ -71,9 +87,9 @@ def similarity(source: npt.ArrayLike, target: npt.ArrayLike) -> Matrix:
     return np.column_stack([linear, center_b - linear @ center_a]).astype(np.float32)
 
 
-def cut(image_bgr: ImageBGR, warp: Warp) -> ImageBGR:
-    """The crop (S, S, 3) of a picture (H, W, 3); beyond the picture its border is repeated."""
-    return sample(image_bgr, warp.matrix, warp.size, cv2.INTER_CUBIC)
+def cut(picture: Picture, warp: Warp) -> ImageBGR:
+    """The crop (S, S, 3) of a picture, of its own memory; beyond the picture its border is repeated."""
+    return picture.sample(warp.matrix, warp.size, cv2.INTER_CUBIC)
 
 
 def to_crop(warp: Warp, points: Points) -> Points:
@@ -84,50 +100,3 @@ def to_crop(warp: Warp, points: Points) -> Points:
 def to_frame(warp: Warp, points: Points) -> Points:
     """Crop points (N, 2) in frame pixels."""
     return inverted(points, warp.matrix)
-
-
-def inverted(points: npt.ArrayLike, matrix: Matrix) -> Points:
-    """The points (N, 2) that an affine (2, 3) takes to the ones given."""
-    linear = matrix[:, :2].astype(np.float64)
-    moved = np.asarray(points, np.float64) - matrix[:, 2]
-    return np.linalg.solve(linear, moved.T).T.astype(np.float32)
-
-
-def sample(image: ImageBGR, matrix: Matrix, side: int, interpolation: int = cv2.INTER_LINEAR) -> ImageBGR:
-    """A square crop of `side` pixels by an affine (2, 3) from picture to crop, without aliasing.
-
-    Where the crop is less than half as fine as the picture, the part that it shows is averaged down first.
-    """
-    finer = 1 / max(float(abs(np.linalg.det(matrix[:, :2].astype(np.float64)))) ** 0.5, 1e-6)
-    if finer >= 2:
-        image, matrix = _shrunk(image, matrix, side, int(finer))
-    return np.asarray(
-        cv2.warpAffine(image, matrix, (side, side), flags=interpolation, borderMode=cv2.BORDER_REPLICATE),
-        np.uint8,
-    )
-
-
-def _shrunk(image: ImageBGR, matrix: Matrix, side: int, factor: int) -> tuple[ImageBGR, Matrix]:
-    """The shown part of a picture, `factor` times smaller, and the affine from it to the crop."""
-    height, width = image.shape[:2]
-    low, high = _shown(matrix, side)
-    margin = _KERNEL * factor
-    x0, y0 = np.clip(np.floor(low) - margin, 0, (width - 1, height - 1)).astype(int)
-    x1, y1 = np.clip(np.ceil(high) + 1 + margin, (x0 + 1, y0 + 1), (width, height)).astype(int)
-    small = max(1, (x1 - x0) // factor), max(1, (y1 - y0) // factor)
-    # Whole multiples: OpenCV averages those several times faster; less than one small pixel is left out.
-    x1, y1 = min(x1, x0 + small[0] * factor), min(y1, y0 + small[1] * factor)
-    part = cv2.resize(image[y0:y1, x0:x1], small, interpolation=cv2.INTER_AREA)
-    step = np.array([(x1 - x0) / small[0], (y1 - y0) / small[1]])
-    # Small pixel u has its center at x0 + (u + 0.5) * step - 0.5 in the picture.
-    start = (x0, y0) + step / 2 - 0.5
-    linear = matrix[:, :2].astype(np.float64)
-    moved = np.column_stack([linear * step, linear @ start + matrix[:, 2]])
-    return np.asarray(part, np.uint8), moved.astype(np.float32)
-
-
-def _shown(matrix: Matrix, side: int) -> tuple[Points, Points]:
-    """Lowest and highest x, y of the picture that a crop shows."""
-    last = side - 1
-    corners = inverted([(0, 0), (last, 0), (0, last), (last, last)], matrix)
-    return corners.min(axis=0), corners.max(axis=0)

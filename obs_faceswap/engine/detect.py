@@ -51,7 +51,7 @@ class YuNet:
         self._network = network
         self._input = network.inputs[0].name
         height = network.inputs[0].shape[2]
-        self._side = height if isinstance(height, int) and height > 0 else side_px
+        self.side_px = height if isinstance(height, int) and height > 0 else side_px
         names = [output.name for output in network.outputs]
         expected = [f"{part}_{stride}" for part in ("cls", "obj", "bbox", "kps") for stride in _YUNET_STRIDES]
         if not set(expected) <= set(names):
@@ -60,11 +60,11 @@ class YuNet:
                 f"{', '.join(names)}. Use a YuNet file of 2022 or later."
             )
         self._index = {name: names.index(name) for name in expected}
-        self._cells = {stride: _cells(self._side // stride) for stride in _YUNET_STRIDES}
+        self._cells = {stride: _cells(self.side_px // stride) for stride in _YUNET_STRIDES}
 
     def detect(self, image: ImageBGR, threshold: float) -> list[Detection]:
         """Faces with a score of at least `threshold` (0..1), best first; `image` (H, W, 3) of any size."""
-        boxed, scale = letterbox(image, self._side)
+        boxed, scale = letterbox(image, self.side_px)
         planes = np.ascontiguousarray(boxed.transpose(2, 0, 1)[None], dtype=np.float32)
         outputs = self._network.run({self._input: planes})
         parts = [self._decoded(outputs, stride) for stride in _YUNET_STRIDES]
@@ -87,6 +87,8 @@ class YuNet:
 
 class BlazeFace:
     """MediaPipe's short-range detector: RGB -1..1, 128 px, 896 anchors, six points."""
+
+    side_px = _BLAZE_INPUT
 
     def __init__(self, network: Network) -> None:
         """Checks inputs and outputs."""

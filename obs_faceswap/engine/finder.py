@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import Protocol
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from obs_faceswap.engine.detect import overlap
 from obs_faceswap.engine.landmarks import roi_of_kps, roi_of_landmarks, shape_error
+from obs_faceswap.engine.picture import Picture
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.track import CutWatch, Track, box_of
-from obs_faceswap.engine.types import Detection, Detector, Face, ImageBGR, Points
+from obs_faceswap.engine.types import Detection, Detector, Face, Points
 
 Floats = npt.NDArray[np.float32]
 
@@ -54,7 +54,6 @@ _ALIKE = 2.0  # and at most so many times larger or smaller
 
 _SMALLEST_TILE_PX = 360  # the smallest faces found in it have 15 px (YuNet) to 45 px (BlazeFace)
 _TILE_STEP = 0.75  # of a tile's side
-_TURNED_PX = 640  # turned views are made of a picture not larger than this
 _FRAME_S = 1 / 30  # between frames whose timestamps do not say it
 
 
@@ -62,7 +61,7 @@ class Mesh(Protocol):
     """What is used of `landmarks.FaceMesh`."""
 
     def find(
-        self, image_bgr: ImageBGR, center_xy: npt.ArrayLike, side_px: float, roll_rad: float
+        self, picture: Picture, center_xy: npt.ArrayLike, side_px: float, roll_rad: float
     ) -> tuple[Points, Floats, float]:
         """Points (468, 2), depth (468,) and presence of the face in a square."""
         ...
@@ -119,23 +118,23 @@ class FaceFinder:
         self._views: Iterator[View] = iter(())
         self._views_of: tuple[int, int] = (0, 0)
 
-    def find(self, image_bgr: ImageBGR, timestamp_ns: int, settings: Settings) -> Found:
-        """The target, and all other faces, of the next picture (H, W, 3) of the stream.
+    def find(self, picture: Picture, timestamp_ns: int, settings: Settings) -> Found:
+        """The target, and all other faces, of the next picture of the stream.
 
         The target is the largest face at first and then the same one until it is gone for more than a second.
         It is None while it is out of sight.
         """
-        starts = self._starts(image_bgr)
+        starts = self._starts(picture)
         self._advance(timestamp_ns)
-        cut = self._cuts.step(image_bgr)
-        self._follow(image_bgr)
+        cut = self._cuts.step(picture)
+        self._follow(picture)
         self._part_doubles()
         if cut:
             self._start_over()
         if starts or cut or self._is_search_due():
-            self._search(image_bgr, settings.detection_threshold, thorough=starts or cut)
+            self._search(picture, settings.detection_threshold, thorough=starts or cut)
         self._forget()
-        self._choose(image_bgr)
+        self._choose(picture)
         return self._report(settings.smoothing / 100)
 
     def adopt(self, old: "FaceFinder") -> None:
@@ -144,9 +143,9 @@ class FaceFinder:
         self._now_s, self._timestamp_ns, self._search_at_s = old._now_s, old._timestamp_ns, old._search_at_s
         self._views, self._views_of = old._views, old._views_of
 
-    def _starts(self, image: ImageBGR) -> bool:
+    def _starts(self, picture: Picture) -> bool:
         """Whether nothing is known of pictures of this size; faces of another size lie somewhere else now."""
-        height, width = image.shape[:2]
+        width, height = picture.width, picture.height
         if self._views_of == (width, height):
             return False
         self._tracks, self._target = [], None
@@ -170,7 +169,7 @@ class FaceFinder:
 
     # --- following ---
 
-    def _follow(self, image: ImageBGR) -> None:
+    def _follow(self, picture: Picture) -> None:
         """Looks for each face where it was last."""
         others = sorted((t for t in self._tracks if t is not self._target), key=lambda t: t.looked_s)
         due = others[:_OTHERS_A_FRAME]
@@ -178,11 +177,11 @@ class FaceFinder:
             due.append(self._target)
         for track in due:
             track.looked_s = self._now_s
-            if not _is_outside(track.box, image):
-                self._look(image, track)
+            if not _is_outside(track.box, picture):
+                self._look(picture, track)
 
-    def _look(self, image: ImageBGR, track: Track) -> None:
-        points, depth, presence = self._mesh.find(image, *roi_of_landmarks(track.points))
+    def _look(self, picture: Picture, track: Track) -> None:
+        points, depth, presence = self._mesh.find(picture, *roi_of_landmarks(track.points))
         if presence < _PRESENCE_TO_HOLD or shape_error(points, depth) > _SHAPE_TO_HOLD:
             return
         if _is_near(track, box_of(points)):
@@ -190,56 +189,56 @@ class FaceFinder:
 
     # --- searching ---
 
-    def _search(self, image: ImageBGR, threshold: float, thorough: bool) -> None:
+    def _search(self, picture: Picture, threshold: float, thorough: bool) -> None:
         """Lets the detector look for new and lost faces, and checks the target again.
 
         Each time it looks at the whole picture and at one more view of it: a part, for small faces, or all of
         it turned, for lying heads. A thorough search takes all views at once.
         """
         self._search_at_s = self._now_s + _SEARCH_EVERY_S
-        height, width = image.shape[:2]
+        width, height = picture.width, picture.height
         views = _views(width, height)
         if self._views_of != (width, height):
             self._views, self._views_of = cycle(views[1:]), (width, height)
         chosen = views if thorough else [views[0], *islice(self._views, 1)]
         if self._target is not None and self._is_seen(self._target):
-            self._check(image, self._target)
+            self._check(picture, self._target)
         elif self._target is not None:
             chosen = [_around(self._target, width, height), *chosen]
         for view in chosen:
-            self._take(image, _detected(image, view, self._detector, threshold))
+            self._take(picture, _detected(picture, view, self._detector, threshold))
 
-    def _take(self, image: ImageBGR, found: list[Detection]) -> None:
+    def _take(self, picture: Picture, found: list[Detection]) -> None:
         """Makes tracks of detections, and finds lost ones again."""
         new = [d for d in found if not any(not t.is_lost and _covers(t, d) for t in self._tracks)]
         for detection in new[:_NEW_FACES_A_SEARCH]:
-            sighting = self._sighting(image, detection)
+            sighting = self._sighting(picture, detection)
             if sighting is not None:
                 self._place(sighting)
 
-    def _sighting(self, image: ImageBGR, detection: Detection) -> Sighting | None:
+    def _sighting(self, picture: Picture, detection: Detection) -> Sighting | None:
         """A detected face, or None if the mesh says that it is none."""
         center, side, roll = roi_of_kps(detection.kps)
-        first = self._settled(image, center, side, roll)
+        first = self._settled(picture, center, side, roll)
         if first is None or first.rank <= _DOUBT_TO_START or self._follows_target():
             return first
         # Detectors find lying and hanging heads too, but take them for upright ones.
-        turned = (self._settled(image, center, side, roll + turn) for turn in _QUARTERS)
+        turned = (self._settled(picture, center, side, roll + turn) for turn in _QUARTERS)
         return min([first, *(s for s in turned if s is not None)], key=lambda s: s.rank)
 
-    def _settled(self, image: ImageBGR, center: Floats, side: float, roll: float) -> Sighting | None:
+    def _settled(self, picture: Picture, center: Floats, side: float, roll: float) -> Sighting | None:
         """The face in a square that a detector gave, seen from the mesh's own square."""
-        points, depth, presence = self._mesh.find(image, center, side, roll)
+        points, depth, presence = self._mesh.find(picture, center, side, roll)
         for _ in range(_SETTLING):
-            if presence < _PRESENCE_WORTH_A_SECOND_LOOK or _is_outside(box_of(points), image):
+            if presence < _PRESENCE_WORTH_A_SECOND_LOOK or _is_outside(box_of(points), picture):
                 return None
             before = points
-            points, depth, presence = self._mesh.find(image, *roi_of_landmarks(points))
+            points, depth, presence = self._mesh.find(picture, *roi_of_landmarks(points))
             if _drift(before, points) < _SETTLED:
                 break
         if presence < _PRESENCE_TO_START or shape_error(points, depth) > _SHAPE_TO_START:
             return None
-        return Sighting(points, depth, presence, self._doubt(image, points, depth))
+        return Sighting(points, depth, presence, self._doubt(picture, points, depth))
 
     def _place(self, sighting: Sighting) -> None:
         """Gives a sighting to the lost track that it belongs to, or to a new one."""
@@ -282,30 +281,30 @@ class FaceFinder:
         kept_s = {id(self._target): _TARGET_KEPT_S}
         self._tracks = [t for t in self._tracks if self._now_s - t.seen_s <= kept_s.get(id(t), _OTHER_KEPT_S)]
 
-    def _choose(self, image: ImageBGR) -> None:
+    def _choose(self, picture: Picture) -> None:
         """Takes the largest face that can be swapped as target if there is none."""
         if self._target is not None:
             return
         seen = sorted((t for t in self._tracks if self._is_seen(t)), key=lambda t: -t.size_px)
         for track in seen[:_CHECKS_A_FRAME]:
             if track.doubt > _DOUBT_TO_START:
-                self._check(image, track)
+                self._check(picture, track)
             if track.doubt <= _DOUBT_TO_START:
                 self._target = track
                 track.trusted_s = self._now_s
                 return
 
-    def _check(self, image: ImageBGR, track: Track) -> None:
+    def _check(self, picture: Picture, track: Track) -> None:
         """Brings a track's doubt up to date."""
-        track.doubt += _DOUBT_GAIN * (self._doubt(image, track.points, track.depth) - track.doubt)
+        track.doubt += _DOUBT_GAIN * (self._doubt(picture, track.points, track.depth) - track.doubt)
 
-    def _doubt(self, image: ImageBGR, points: Points, depth: Floats) -> float:
+    def _doubt(self, picture: Picture, points: Points, depth: Floats) -> float:
         """A harder check than presence, which some puppets and animals pass.
 
         A real face has the shape of one, and its points stay where they are when the crop is moved.
         """
         center, side, roll = roi_of_landmarks(points)
-        moved, _, _ = self._mesh.find(image, center + side / 30, side * 1.12, roll + 0.12)
+        moved, _, _ = self._mesh.find(picture, center + side / 30, side * 1.12, roll + 0.12)
         return shape_error(points, depth) + _DRIFT_WEIGHT * _drift(moved, points)
 
     def _is_trusted(self, track: Track) -> bool:
@@ -348,9 +347,9 @@ def _is_near(track: Track, box: Floats) -> bool:
     return apart < _NEAR * track.size_px and 1 / _ALIKE < size / max(track.size_px, 1e-6) < _ALIKE
 
 
-def _is_outside(box: Floats, image: ImageBGR) -> bool:
+def _is_outside(box: Floats, picture: Picture) -> bool:
     """Whether a box's center is not in the picture, or the box is no size for a face."""
-    height, width = image.shape[:2]
+    width, height = picture.width, picture.height
     x, y = (box[:2] + box[2:]) / 2
     size = float((box[2:] - box[:2]).max())
     return not (0 <= x < width and 0 <= y < height and 8 <= size <= 4 * max(width, height))
@@ -383,25 +382,20 @@ def _starts(length: int, side: int) -> list[int]:
     return [round(i * (length - side) / max(1, count - 1)) for i in range(count)]
 
 
-def _detected(image: ImageBGR, view: View, detector: Detector, threshold: float) -> list[Detection]:
+def _detected(picture: Picture, view: View, detector: Detector, threshold: float) -> list[Detection]:
     """Detections in a view, in picture pixels."""
-    part = image[view.y0 : view.y1, view.x0 : view.x1]
-    if view.quarters == 0:
-        scale = 1.0
-    else:
-        scale = min(1.0, _TURNED_PX / max(part.shape[:2]))
-        small = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        part = np.ascontiguousarray(np.rot90(small, view.quarters), np.uint8)
-    shape = part.shape[:2]
+    longest = max(view.x1 - view.x0, view.y1 - view.y0)
+    part, factor = picture.reduced((view.x0, view.y0, view.x1, view.y1), longest / detector.side_px)
+    part = np.ascontiguousarray(np.rot90(part, view.quarters), np.uint8)
     found = detector.detect(part, threshold)
-    return [_moved(detection, view, shape, scale) for detection in found]
+    return [_moved(detection, view, part.shape[:2], factor) for detection in found]
 
 
-def _moved(detection: Detection, view: View, shape: tuple[int, ...], scale: float) -> Detection:
-    """A detection of a view (of the given shape) in picture pixels."""
+def _moved(detection: Detection, view: View, shape: tuple[int, ...], factor: int) -> Detection:
+    """A detection of a view (of the given shape, so many times smaller) in picture pixels."""
     start = np.array([view.x0, view.y0], np.float32)
-    corners = _unturned(detection.bbox_xyxy.reshape(2, 2), view.quarters, shape) / scale + start
-    kps = _unturned(detection.kps, view.quarters, shape) / scale + start
+    corners = _unturned(detection.bbox_xyxy.reshape(2, 2), view.quarters, shape) * factor + start
+    kps = _unturned(detection.kps, view.quarters, shape) * factor + start
     return Detection(box_of(corners), kps, detection.score)
 
 

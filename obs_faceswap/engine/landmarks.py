@@ -5,10 +5,11 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from obs_faceswap.engine.align import CANONICAL_FACE, inverted, sample
+from obs_faceswap.engine.align import CANONICAL_FACE
 from obs_faceswap.engine.detect import Network
 from obs_faceswap.engine.errors import UnsupportedModelError
-from obs_faceswap.engine.types import ImageBGR, Matrix, Points
+from obs_faceswap.engine.picture import Picture, inverted
+from obs_faceswap.engine.types import Matrix, Points
 
 POINTS = 468
 _OUTER_EYE_CORNERS = (33, 263)  # of the eye left in the picture and of the other
@@ -42,7 +43,7 @@ class FaceMesh:
         self._points, self._presence = widths.index(3 * POINTS), widths.index(1)
 
     def find(
-        self, image_bgr: ImageBGR, center_xy: npt.ArrayLike, side_px: float, roll_rad: float
+        self, picture: Picture, center_xy: npt.ArrayLike, side_px: float, roll_rad: float
     ) -> tuple[Points, npt.NDArray[np.float32], float]:
         """Points (468, 2) and depth (468,) in picture pixels, and presence 0..1, of the face in a square.
 
@@ -51,7 +52,7 @@ class FaceMesh:
         """
         crop_px = side_px / self._side
         matrix = _to_crop(np.asarray(center_xy, np.float64), crop_px, roll_rad, self._side)
-        crop = sample(image_bgr, matrix, self._side)
+        crop = picture.sample(matrix, self._side)
         tensor = crop[None, :, :, ::-1].astype(np.float32) / 255
         outputs = self._network.run({self._input: tensor})
         mesh = outputs[self._points].reshape(POINTS, 3)

@@ -12,20 +12,19 @@ import cv2
 import numpy as np
 
 from obs_faceswap.engine import still
-from obs_faceswap.engine.align import cut, to_crop, warp_for
+from obs_faceswap.engine.align import cut, in_frame_pixels, to_crop, warp_for
 from obs_faceswap.engine.color import ColorMatch
 from obs_faceswap.engine.errors import FaceSwapError, ModelError
 from obs_faceswap.engine.finder import Found
 from obs_faceswap.engine.mask import finish, hull
 from obs_faceswap.engine.merge import cover_region, merge
-from obs_faceswap.engine.pixels import to_bgr
+from obs_faceswap.engine.picture import Picture
 from obs_faceswap.engine.policy import NoFacePolicy, Step
 from obs_faceswap.engine.settings import ColorTransfer, Cover, Settings, covers_other_faces
 from obs_faceswap.engine.types import (
     AlignedFace,
     Face,
     Frame,
-    ImageBGR,
     Mask,
     Points,
     Result,
@@ -145,6 +144,7 @@ class Pipeline:
         self._settings: Settings | None = None
         self._swapper_knows: Settings | None = None  # the settings it took over last
         self._track_id = -1
+        self._picture: Picture | None = None  # the frame's before, for its memory
 
     def process(self, frame: Frame, settings: Settings) -> Result:
         """Changes the frame's planes in place to what may be shown; a bad frame is one without a swap.
@@ -160,12 +160,12 @@ class Pipeline:
         watch, found, aligned, notice = Stopwatch(), Found(None, []), None, _NO_FACE
         try:
             with watch(Stage.CONVERT):
-                image = to_bgr(frame)
+                picture = self._picture = Picture(frame, self._picture)
             with watch(Stage.FIND):
-                found = self._networks.finder.find(image, frame.timestamp_ns, settings)
+                found = self._networks.finder.find(picture, frame.timestamp_ns, settings)
             if found.target is not None:
                 with watch(Stage.ALIGN):
-                    aligned = self._aligned(image, found.target, settings)
+                    aligned = self._aligned(picture, found.target, settings)
         except _FRAME_ERRORS as error:
             notice = _failure(error)
         return Begun(settings, frame.timestamp_ns, found, aligned, notice, watch.stages_ms)
@@ -223,11 +223,13 @@ class Pipeline:
         with watch(Stage.MERGE):
             return merge(frame, swapped, aligned.warp, mask, settings) is not None
 
-    def _aligned(self, image: ImageBGR, target: Face, settings: Settings) -> AlignedFace:
+    def _aligned(self, picture: Picture, target: Face, settings: Settings) -> AlignedFace:
         place = (settings.coverage, settings.align_x, settings.align_y)
         size = self._worn.swapper.crop_size(_crop_side_px(target.landmarks, place))
         warp = warp_for(target.landmarks, size, *place)
-        return AlignedFace(cut(image, warp), warp, to_crop(warp, target.landmarks), target)
+        if self._worn.swapper.is_upright:
+            warp = in_frame_pixels(warp)
+        return AlignedFace(cut(picture, warp), warp, to_crop(warp, target.landmarks), target)
 
     def _matched(
         self, swapped: SwappedFace, aligned: AlignedFace, timestamp_ns: int, settings: Settings

@@ -3,12 +3,12 @@
 import math
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from obs_faceswap.engine.detect import overlap
-from obs_faceswap.engine.types import Face, ImageBGR, Points
+from obs_faceswap.engine.picture import Picture
+from obs_faceswap.engine.types import Face, Points
 
 Floats = npt.NDArray[np.float32]
 
@@ -151,9 +151,9 @@ class CutWatch:
         """Starts without a picture: the first is no cut."""
         self._last: Floats | None = None
 
-    def step(self, image_bgr: ImageBGR) -> bool:
-        """Whether this picture (H, W, 3) starts a new scene."""
-        thumbnail = _thumbnail(image_bgr)
+    def step(self, picture: Picture) -> bool:
+        """Whether this picture starts a new scene."""
+        thumbnail = _thumbnail(picture)
         last, self._last = self._last, thumbnail
         if last is None:
             return False
@@ -163,9 +163,7 @@ class CutWatch:
         return float((last * thumbnail).mean()) < _CUT_CORRELATION * spread
 
 
-def _thumbnail(image: ImageBGR) -> Floats:
+def _thumbnail(picture: Picture) -> Floats:
     """Grey, tiny, with mean 0: a flash or a dimmed light is no cut."""
-    step = max(1, min(image.shape[0], image.shape[1]) // 180)
-    small = cv2.resize(image[::step, ::step, 1], _THUMBNAIL, interpolation=cv2.INTER_AREA)
-    grey = small.astype(np.float32)
+    grey = picture.thumbnail(_THUMBNAIL).astype(np.float32)
     return np.asarray(grey - grey.mean(), np.float32)

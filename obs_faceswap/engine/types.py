@@ -104,6 +104,11 @@ class SwappedFace:
 class Detector(Protocol):
     """Finds faces."""
 
+    @property
+    def side_px(self) -> int:
+        """Side of the square that the network sees: of larger pictures it sees no more."""
+        ...
+
     def detect(self, image: ImageBGR, threshold: float) -> list[Detection]:
         """All faces of a picture of any size, best first."""
         ...
@@ -114,6 +119,14 @@ class Swapper(Protocol):
 
     def update(self, settings: Settings) -> None:
         """Takes over the settings that act on this swapper."""
+        ...
+
+    @property
+    def is_upright(self) -> bool:
+        """Whether it takes faces as they lie in the frame, in whole frame pixels, where the size allows.
+
+        Then nothing is resampled on the way in and out. A network wants them turned upright.
+        """
         ...
 
     def crop_size(self, face_side_px: float) -> int:

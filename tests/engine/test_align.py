@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obs_faceswap.engine.align import CANONICAL_FACE, cut, sample, similarity, to_crop, to_frame, warp_for
+from obs_faceswap.engine.align import CANONICAL_FACE, cut, similarity, to_crop, to_frame, warp_for
 from obs_faceswap.engine.errors import FaceError
+from obs_faceswap.engine.picture import Picture
 from obs_faceswap.engine.types import Warp
 
 # DeepFaceLive's aligner at coverage 2.2 and its inner shift of -0.08: eyes, nose tip, mouth corners in the
@@ -92,7 +93,7 @@ def test_cutting_and_warping_back_moves_nothing():
     frame, points = picture(), face(scale=10, roll=0.2)
     warp = warp_for(points, 400)
     back = cv2.warpAffine(
-        cut(frame, warp), warp.matrix, (600, 400), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+        cut(Picture.of(frame), warp), warp.matrix, (600, 400), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
     )
     inner = np.s_[150:250, 250:350]
     assert np.abs(back[inner].astype(int) - frame[inner]).max() <= 4
@@ -105,17 +106,17 @@ def test_a_crop_shows_the_frame_at_its_pixel_centers(shrink):
     x, y = np.meshgrid(np.arange(250), np.arange(200))
     frame = np.stack([x, y, x], axis=2).astype(np.uint8)  # every pixel says where it is
     warp = Warp(np.array([[1 / shrink, 0, -40 / shrink], [0, 1 / shrink, -50 / shrink]], np.float32), 16)
-    crop = cut(frame, warp).astype(float)
+    crop = cut(Picture.of(frame), warp).astype(float)
     seen = 40 + shrink * np.arange(16)
     for off in (crop[:, :, 0] - seen, crop[:, :, 1].T - seen - 10):
         assert np.abs(off).max() < 1.5  # two roundings to whole greys
-        assert abs(off.mean()) <= 0.2
+        assert abs(off.mean()) < 0.4  # halving first rounds twice
 
 
 def test_a_small_crop_of_a_fine_pattern_is_grey():
     frame = np.zeros((300, 300, 3), np.uint8)
     frame[::2, ::2] = frame[1::2, 1::2] = 255
-    crop = sample(frame, np.array([[0.25, 0, 0], [0, 0.25, 0]], np.float32), 64)
+    crop = Picture.of(frame).sample(np.array([[0.25, 0, 0], [0, 0.25, 0]], np.float32), 64)
     assert np.abs(crop.astype(int) - 127).max() <= 2
 
 
@@ -123,7 +124,7 @@ def test_beyond_the_frame_its_border_is_repeated():
     frame = np.full((40, 40, 3), 10, np.uint8)
     frame[:, -1] = 200
     for scale in (1.0, 0.2):
-        crop = sample(frame, np.array([[scale, 0, -45 * scale], [0, scale, 0]], np.float32), 8)
+        crop = Picture.of(frame).sample(np.array([[scale, 0, -45 * scale], [0, scale, 0]], np.float32), 8)
         assert (crop > 150).all() if scale == 1.0 else crop.min() > 10
 
 

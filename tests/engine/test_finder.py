@@ -15,6 +15,7 @@ from obs_faceswap.engine.align import CANONICAL_FACE
 from obs_faceswap.engine.detect import detector_for
 from obs_faceswap.engine.finder import FaceFinder, View, _detected, _views
 from obs_faceswap.engine.landmarks import FaceMesh
+from obs_faceswap.engine.picture import Picture
 from obs_faceswap.engine.session import Session
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.types import Detection
@@ -88,6 +89,7 @@ class Detector:
     """Finds painted faces that are upright and not too small, as real detectors do."""
 
     smallest = 0.05  # of the view's longer side
+    side_px = 640
 
     def __init__(self):
         self.blind = False
@@ -118,9 +120,9 @@ class Mesh:
         self.presence = {}
         self.puppets = set()
 
-    def find(self, image_bgr, center_xy, side_px, roll_rad):
+    def find(self, picture, center_xy, side_px, roll_rad):
         center = np.asarray(center_xy)
-        near = [(np.hypot(p.x - center[0], p.y - center[1]), p) for p in read(image_bgr)]
+        near = [(np.hypot(p.x - center[0], p.y - center[1]), p) for p in read(picture.bgr())]
         distance, person = min(near, key=lambda n: n[0], default=(np.inf, None))
         if person is None or distance > side_px * 0.4 or person.side < side_px * 0.2:
             return np.zeros((468, 2), np.float32), np.zeros(468, np.float32), 0.0
@@ -144,7 +146,8 @@ class Stream:
         """Shows a scene for some frames; returns what is found in the last."""
         for _ in range(frames):
             self.now_ns += FRAME_NS
-            found = self.finder.find(paint(people, *self.size, seed), self.now_ns, settings)
+            picture = Picture.of(paint(people, *self.size, seed))
+            found = self.finder.find(picture, self.now_ns, settings)
         return found
 
 
@@ -351,7 +354,7 @@ def test_every_view_gives_picture_pixels(view):
     person = Person(40, (view.x0 + view.x1) / 2 + 3, (view.y0 + view.y1) / 2 - 5, (view.y1 - view.y0) // 4)
     shown = replace(person, quarters=-view.quarters % 4)
     image = paint([shown], view.x1 + 10, view.y1 + 10)
-    (found,) = _detected(image, view, Detector(), 0.5)
+    (found,) = _detected(Picture.of(image), view, Detector(), 0.5)
     expected = _detection(next(read(image)))
     assert found.bbox_xyxy == pytest.approx(expected.bbox_xyxy, abs=3)
     assert found.kps == pytest.approx(turned_kps(shown), abs=3)
@@ -380,7 +383,7 @@ def test_views_lie_in_the_picture_and_cover_it(size):
 def test_timestamps_that_stand_still_or_run_backwards_are_survived(stamps):
     finder = FaceFinder(Detector(), Mesh())
     for stamp in stamps:
-        found = finder.find(paint([ANNE]), stamp, Settings(smoothing=100))
+        found = finder.find(Picture.of(paint([ANNE])), stamp, Settings(smoothing=100))
     assert is_on(found.target, ANNE)
 
 
@@ -430,7 +433,8 @@ def real_finder(shared):
     ],
 )
 def test_real_pictures_have_their_faces(shared, name, faces):
-    found = real_finder(shared).find(cv2.imread(str(shared / "image" / name)), 0, Settings())
+    picture = Picture.of(cv2.imread(str(shared / "image" / name)))
+    found = real_finder(shared).find(picture, 0, Settings())
     assert (found.target is not None) + len(found.others) == faces
 
 
@@ -438,7 +442,7 @@ def test_real_pictures_have_their_faces(shared, name, faces):
 @pytest.mark.parametrize("quarters", [1, 2, 3])
 def test_a_real_head_is_found_however_it_lies(shared, quarters):
     image = np.rot90(cv2.imread(str(shared / "image" / "astronaut.png")), quarters)
-    found = real_finder(shared).find(np.ascontiguousarray(image), 0, Settings())
+    found = real_finder(shared).find(Picture.of(image), 0, Settings())
     assert found.target is not None
     across = found.target.landmarks[263] - found.target.landmarks[33]
     upright = turned(across[None], (-quarters) % 4)[0]

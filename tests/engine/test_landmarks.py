@@ -9,6 +9,7 @@ import pytest
 from obs_faceswap.engine.align import CANONICAL_FACE
 from obs_faceswap.engine.errors import UnsupportedModelError
 from obs_faceswap.engine.landmarks import FaceMesh, roi_of_kps, roi_of_landmarks, shape_error
+from obs_faceswap.engine.picture import Picture
 from obs_faceswap.engine.session import Session
 
 HEAD = CANONICAL_FACE * (1, -1, -1)  # as the network has it: y down, z away
@@ -31,6 +32,10 @@ class Network:
         return self.values
 
 
+def black(side):
+    return Picture.of(np.zeros((side, side, 3), np.uint8))
+
+
 def turned(points, roll):
     cos, sin = np.cos(roll), np.sin(roll)
     return points @ np.array([[cos, sin], [-sin, cos]])
@@ -39,9 +44,7 @@ def turned(points, roll):
 def test_points_of_the_crop_land_in_the_picture():
     mesh = np.full((468, 3), 96.0)  # the crop's middle
     mesh[1] = (96 + 48, 96, -10)  # a quarter of the crop to the right
-    points, depth, presence = FaceMesh(Network(mesh)).find(
-        np.zeros((500, 500, 3), np.uint8), (200, 120), 384, np.pi / 2
-    )
+    points, depth, presence = FaceMesh(Network(mesh)).find(black(500), (200, 120), 384, np.pi / 2)
     assert points[0] == pytest.approx((200, 120), abs=1e-3)
     assert points[1] == pytest.approx((200, 120 + 96), abs=1e-3)  # right of a head that lies on its side
     assert depth[1] == pytest.approx(-20)
@@ -55,23 +58,21 @@ def test_the_network_sees_the_square_upright(roll, side):
     spot = np.array([450, 450]) + turned(np.array([0.25, -0.125]) * side, roll)
     cv2.circle(image, np.round(spot).astype(int).tolist(), side // 12, (255, 255, 255), -1)
     network = Network()
-    FaceMesh(network).find(image, (450, 450), side, roll)
+    FaceMesh(network).find(Picture.of(image), (450, 450), side, roll)
     y, x = np.nonzero(network.seen[0, :, :, 0] > 0.5)
     assert (x.mean(), y.mean()) == pytest.approx((95.5 + 48, 95.5 - 24), abs=1.5)
 
 
 def test_the_network_gets_red_green_blue_of_0_to_1():
     network = Network()
-    FaceMesh(network).find(np.full((50, 50, 3), (255, 51, 0), np.uint8), (25, 25), 30, 0)
+    FaceMesh(network).find(Picture.of(np.full((50, 50, 3), (255, 51, 0), np.uint8)), (25, 25), 30, 0)
     assert network.seen.shape == (1, 192, 192, 3)
     assert network.seen[0, 9, 9] == pytest.approx((0, 0.2, 1))
 
 
 def test_outputs_may_come_in_any_order():
     for order in (1, -1):
-        _, _, presence = FaceMesh(Network(logit=-3, order=order)).find(
-            np.zeros((9, 9, 3), np.uint8), (4, 4), 9, 0
-        )
+        _, _, presence = FaceMesh(Network(logit=-3, order=order)).find(black(9), (4, 4), 9, 0)
         assert presence == pytest.approx(1 / (1 + np.exp(3)))
 
 
@@ -79,12 +80,11 @@ def test_outputs_may_come_in_any_order():
 def test_values_that_are_no_numbers_are_no_face(bad):
     mesh = np.zeros((468, 3))
     mesh[200, 1] = bad
-    image = np.zeros((50, 50, 3), np.uint8)
-    points, depth, presence = FaceMesh(Network(mesh)).find(image, (25, 25), 30, 0)
+    points, depth, presence = FaceMesh(Network(mesh)).find(black(50), (25, 25), 30, 0)
     assert presence == 0
     assert np.isfinite(points).all()
     assert np.isfinite(depth).all()
-    assert FaceMesh(Network(logit=np.nan)).find(image, (25, 25), 30, 0)[2] == 0
+    assert FaceMesh(Network(logit=np.nan)).find(black(50), (25, 25), 30, 0)[2] == 0
 
 
 @pytest.mark.parametrize("shape", [(1, 192, 192, 1), (1, 3, 192, 192), (1, 128, 192, 3), (1, 192)])
@@ -136,7 +136,7 @@ def test_nonsense_has_a_large_shape_error():
 @pytest.mark.shared
 def test_the_real_mesh_sees_a_face_and_none_beside_it(shared):
     mesh = FaceMesh(Session(shared / "models" / "mp_face_mesh_468_192.onnx", "cpu", 1))
-    image = cv2.imread(str(shared / "image" / "astronaut.png"))
+    image = Picture.of(cv2.imread(str(shared / "image" / "astronaut.png")))
     points, depth, presence = mesh.find(image, (224, 118), 210, 0)
     assert presence > 0.99
     assert shape_error(points, depth) < 0.12

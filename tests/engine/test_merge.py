@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from obs_faceswap.engine import align, pixels
 from obs_faceswap.engine.formats import PixelFormat
 from obs_faceswap.engine.merge import cover_region, merge
+from obs_faceswap.engine.picture import Picture
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.types import SwappedFace, Warp
 
@@ -97,7 +98,7 @@ def test_an_untouched_face_put_back_changes_nothing_beyond_interpolation(pixel_f
     frame = smooth_frame(pixel_format, flip=flip)
     before = pixels.to_bgr(frame)
     place = warp(1.0, 21, 44.3, 36.8, size=40)
-    crop = align.cut(before, place)
+    crop = align.cut(Picture.of(before), place)
     full = np.ones((40, 40), np.float32)
     assert merge(frame, SwappedFace(crop, full), place, full, PLAIN)
     difference = pixels.to_bgr(frame).astype(int) - before

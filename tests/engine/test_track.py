@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from obs_faceswap.engine.picture import Picture
 from obs_faceswap.engine.track import CutWatch, OneEuro, Track
 
 SIZE = 200.0
@@ -114,6 +115,10 @@ def test_undo_of_the_only_sighting_leaves_it_unseen():
     assert track.seen_s < 0
 
 
+def watched(watch, image):
+    return watch.step(Picture.of(image))
+
+
 def scene(seed):
     grid = np.random.default_rng(seed).uniform(0, 255, (9, 16, 3)).astype(np.uint8)
     return cv2.resize(grid, (640, 360), interpolation=cv2.INTER_CUBIC)
@@ -121,28 +126,28 @@ def scene(seed):
 
 def test_another_scene_is_a_cut():
     watch = CutWatch()
-    assert [watch.step(scene(seed)) for seed in (1, 1, 2, 2)] == [False, False, True, False]
+    assert [watched(watch, scene(seed)) for seed in (1, 1, 2, 2)] == [False, False, True, False]
 
 
 def test_light_noise_and_movement_are_no_cuts():
     watch = CutWatch()
     rng = np.random.default_rng(7)
     picture = scene(1)
-    watch.step(picture)
-    assert not watch.step((picture * 0.4).astype(np.uint8))
-    assert not watch.step(cv2.convertScaleAbs(picture, alpha=1.3, beta=40))
-    assert not watch.step(np.roll(picture, 12, axis=1))
-    assert not watch.step(np.clip(picture + rng.normal(0, 20, picture.shape), 0, 255).astype(np.uint8))
+    watched(watch, picture)
+    assert not watched(watch, (picture * 0.4).astype(np.uint8))
+    assert not watched(watch, cv2.convertScaleAbs(picture, alpha=1.3, beta=40))
+    assert not watched(watch, np.roll(picture, 12, axis=1))
+    assert not watched(watch, np.clip(picture + rng.normal(0, 20, picture.shape), 0, 255).astype(np.uint8))
 
 
 def test_a_blank_picture_is_no_cut():
     watch = CutWatch()
     rng = np.random.default_rng(8)
     for _ in range(5):
-        assert not watch.step((rng.normal(20, 2, (360, 640, 3))).astype(np.uint8))
+        assert not watched(watch, (rng.normal(20, 2, (360, 640, 3))).astype(np.uint8))
 
 
 def test_pictures_of_any_size_are_compared():
     watch = CutWatch()
     for size in ((1, 1), (17, 900), (900, 17), (2000, 3000)):
-        watch.step(np.zeros((*size, 3), np.uint8))
+        watched(watch, np.zeros((*size, 3), np.uint8))

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from obs_faceswap.engine import pipeline
 from obs_faceswap.engine.align import similarity
 from obs_faceswap.engine.formats import PixelFormat
+from obs_faceswap.engine.picture import Picture
 from obs_faceswap.engine.session import Session
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.types import Face, Frame, ImageBGR, Points, Shown
@@ -110,7 +111,7 @@ def landmarks_of(picture: ImageBGR, models_from: Path) -> Points:
     """The 468 points of the face in a picture."""
     networks = Networks("cpu", models_from)
     try:
-        found = networks.finder.find(picture, 0, Settings(smoothing=0))
+        found = networks.finder.find(Picture.of(picture), 0, Settings(smoothing=0))
     finally:
         networks.close()
     return (found.target or found.others[0]).landmarks

@@ -61,6 +61,11 @@ class DfmSwapper:
         """Takes over the settings that act on this swapper: morph."""
         self._morph = settings.morph
 
+    @property
+    def is_upright(self) -> bool:
+        """No: networks are trained on faces turned upright."""
+        return False
+
     def crop_size(self, face_side_px: float) -> int:
         """The network's own resolution, whatever the face's size."""
         return self._resolution

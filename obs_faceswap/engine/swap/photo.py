@@ -74,6 +74,11 @@ class PhotoSwapper:
         self._eyes = settings.keep_eyes
         self._matches_light = settings.color_transfer is not ColorTransfer.NONE
 
+    @property
+    def is_upright(self) -> bool:
+        """Yes: the mesh says how the face lies."""
+        return True
+
     def crop_size(self, face_side_px: float) -> int:
         """As fine as the frame, in steps, so that a moving face keeps its size; 160..672."""
         steps = round(face_side_px / _CROP_STEP)
