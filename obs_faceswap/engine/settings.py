@@ -64,6 +64,14 @@ class ColorTransfer(StrEnum):
     RCT = "rct"
 
 
+class Reprojection(StrEnum):
+    """Whether frames between two swaps show the newest swap, moved to where the face is now."""
+
+    AUTO = "auto"
+    YES = "yes"
+    NO = "no"
+
+
 class Target(StrEnum):
     """What the engine aims at when the machine is not fast enough for everything."""
 
@@ -247,6 +255,17 @@ class Settings:
     target_fps: float = _number(
         0.0, 0.0, 120.0, 1.0, "Target frame rate", "Frames a second to keep up. 0 is the camera's own rate.",
         PERFORMANCE,
+    )  # fmt: skip
+    reprojection: Reprojection = _declare(
+        Kind.CHOICE, Reprojection.AUTO, "Reprojection",
+        "Shows every frame of the camera even where the network is slower: in between, its newest face is "
+        "moved to where yours is now. The face follows your head at once, its expression a little later.",
+        PERFORMANCE,
+        choices=(
+            (Reprojection.AUTO, "Automatic (where the network is slower than the camera)"),
+            (Reprojection.YES, "Yes"),
+            (Reprojection.NO, "No (a lower frame rate)"),
+        ),
     )  # fmt: skip
 
     def __post_init__(self) -> None:
