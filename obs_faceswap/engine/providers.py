@@ -177,15 +177,16 @@ def default_threads() -> int:
     OBS encodes and composes on the same machine, and the networks here are small: a fifth thread costs
     more in hand-over than it brings.
     """
-    return min(max(_usable_processors() // 3, 1), 4)
+    return min(max(usable_processors() // 3, 1), 4)
 
 
 def thread_budget() -> int:
     """CPU threads for the networks of all streams together: two thirds of the processors, at least 1."""
-    return max(_usable_processors() * 2 // 3, 1)
+    return max(usable_processors() * 2 // 3, 1)
 
 
-def _usable_processors() -> int:
+def usable_processors() -> int:
+    """Processors that this process may use."""
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
