@@ -30,6 +30,8 @@ class FakeObs:
         self.calls = []
         self.log = []
         self.passes, self.mapped = 0, None
+        self.total_frames, self.lagged_frames, self.interval_ns = 0, 0, 16_000_000
+        self.video, self.skipped_frames, self.tasks = 9000, {9000: 0}, []
 
     def __getattribute__(self, name):
         if name in abi.RELEASING or name in abi.HOLDING:
@@ -88,6 +90,29 @@ class FakeObs:
 
     def blog(self, level, line):
         self.log.append((level, line))
+
+    # OBS's own figures.
+
+    def obs_get_total_frames(self):
+        return self.total_frames
+
+    def obs_get_lagged_frames(self):
+        return self.lagged_frames
+
+    def obs_get_average_frame_time_ns(self):
+        return 4_000_000
+
+    def obs_get_frame_interval_ns(self):
+        return self.interval_ns
+
+    def obs_get_video(self):
+        return self.video
+
+    def video_output_get_skipped_frames(self, video):
+        return self.skipped_frames[video]
+
+    def obs_queue_task(self, kind, task, own, wait):
+        self.tasks.append((kind, task, own, wait))
 
     # Settings.
 

@@ -82,6 +82,9 @@ VideoTick = CFUNCTYPE(None, c_void_p, c_float)
 VideoRender = CFUNCTYPE(None, c_void_p, c_void_p)
 FilterVideo = CFUNCTYPE(c_void_p, c_void_p, c_void_p)
 
+# For obs_queue_task.
+Task = CFUNCTYPE(None, c_void_p)
+
 # Callbacks of properties.
 ButtonClicked = CFUNCTYPE(c_bool, c_void_p, c_void_p, c_void_p)  # properties, property, filter's data
 Modified = CFUNCTYPE(
@@ -163,6 +166,8 @@ OBS_TEXT_INFO_NORMAL = 0
 OBS_TEXT_INFO_WARNING = 1
 OBS_TEXT_INFO_ERROR = 2
 
+OBS_TASK_UI = 0
+
 LOG_ERROR = 100
 LOG_WARNING = 200
 LOG_INFO = 300
@@ -197,7 +202,9 @@ RELEASING: dict[str, _Prototype] = {
     "blog": (None, (c_int, c_char_p)),  # variadic; the message is the format, so that no more is passed
     "obs_enable_source_type": (None, (c_char_p, c_bool)),
     "obs_enter_graphics": (None, ()),
+    "obs_get_video": (c_void_p, ()),
     "obs_leave_graphics": (None, ()),
+    "obs_queue_task": (None, (c_int, Task, c_void_p, c_bool)),
     "obs_register_source_s": (None, (c_void_p, c_size_t)),
     "obs_source_default_render": (None, (c_void_p,)),
     "obs_source_get_base_height": (c_uint32, (c_void_p,)),
@@ -206,6 +213,7 @@ RELEASING: dict[str, _Prototype] = {
     "obs_source_skip_video_filter": (None, (c_void_p,)),
     "obs_source_update_properties": (None, (c_void_p,)),
     "obs_source_video_render": (None, (c_void_p,)),
+    "video_output_get_skipped_frames": (c_uint32, (c_void_p,)),
     "gs_stagesurface_map": (c_bool, (c_void_p, POINTER(c_void_p), POINTER(c_uint32))),
     "gs_stagesurface_unmap": (None, (c_void_p,)),
     "gs_texture_set_image": (None, (c_void_p, c_void_p, c_uint32, c_bool)),
@@ -214,6 +222,10 @@ RELEASING: dict[str, _Prototype] = {
 # Called with the interpreter lock held: short, without locks. Giving the interpreter lock away and getting
 # it back around each would cost the graphics thread more than the call.
 HOLDING: dict[str, _Prototype] = {
+    "obs_get_average_frame_time_ns": (c_uint64, ()),
+    "obs_get_frame_interval_ns": (c_uint64, ()),
+    "obs_get_lagged_frames": (c_uint32, ()),
+    "obs_get_total_frames": (c_uint32, ()),
     "obs_get_version_string": (c_char_p, ()),
     "obs_get_source_output_flags": (c_uint32, (c_char_p,)),
     "obs_filter_get_parent": (c_void_p, (c_void_p,)),

@@ -80,11 +80,11 @@ def _declared():
 def _kind(text):
     """A C type as ctypes passes it."""
     text = re.sub(r"\b(const|PRINTFATTR.*)\b", "", text)
-    if "*" in text or "_callback_t" in text or re.search(r"obs_property_\w+_t", text):
+    if "*" in text or "_callback_t" in text or re.search(r"obs_(property_\w+|task)_t\b", text):
         return "pointer"
     for kind, pattern in {
-        "double": r"\bdouble\b", "float": r"\bfloat\b", "bool": r"\bbool\b", "size": r"\bsize_t\b",
-        "u32": r"\buint32_t\b", "u8": r"\buint8_t\b", "int": r"\b(int|enum)\b",
+        "double": r"\bdouble\b", "float": r"\bfloat\b", "bool": r"\bbool\b",
+        "u32": r"\buint32_t\b", "u64": r"\b(uint64|size)_t\b", "u8": r"\buint8_t\b", "int": r"\b(int|enum)\b",
     }.items():  # fmt: skip
         if re.search(pattern, text):
             return kind
@@ -94,7 +94,8 @@ def _kind(text):
 def _our_kind(kind):
     names = {
         None: "nothing", ctypes.c_double: "double", ctypes.c_float: "float", ctypes.c_bool: "bool",
-        ctypes.c_size_t: "size", ctypes.c_uint32: "u32", ctypes.c_uint8: "u8", ctypes.c_int: "int",
+        ctypes.c_size_t: "u64", ctypes.c_uint64: "u64", ctypes.c_uint32: "u32", ctypes.c_uint8: "u8",
+        ctypes.c_int: "int",
     }  # fmt: skip
     return names.get(kind, "pointer")
 
