@@ -21,6 +21,10 @@ class UnsupportedModelError(ModelError):
     """A file is no network, or not one of the expected inputs and outputs."""
 
 
+class FaceUnseenError(ModelError):
+    """A network sees nothing to work on in one frame. Nothing is wrong with it, or with the next frame."""
+
+
 class ProviderError(FaceSwapError):
     """A requested execution provider is not available or does not work."""
 

@@ -102,10 +102,15 @@ class View:
 
 
 class FaceFinder:
-    """Finds and follows the faces of one stream; belongs to one thread."""
+    """Finds and follows the faces of one stream; belongs to one thread.
+
+    Attributes:
+        search_every_s: time between two searches for new faces while the target is followed.
+    """
 
     def __init__(self, detector: Detector, mesh: Mesh) -> None:
         """Starts without any face."""
+        self.search_every_s = _SEARCH_EVERY_S
         self._detector = detector
         self._mesh = mesh
         self._cuts = CutWatch()
@@ -195,7 +200,7 @@ class FaceFinder:
         Each time it looks at the whole picture and at one more view of it: a part, for small faces, or all of
         it turned, for lying heads. A thorough search takes all views at once.
         """
-        self._search_at_s = self._now_s + _SEARCH_EVERY_S
+        self._search_at_s = self._now_s + self.search_every_s
         width, height = picture.width, picture.height
         views = _views(width, height)
         if self._views_of != (width, height):

@@ -14,18 +14,19 @@ import numpy as np
 from obs_faceswap.engine import still
 from obs_faceswap.engine.align import cut, in_frame_pixels, to_crop, warp_for
 from obs_faceswap.engine.color import ColorMatch
-from obs_faceswap.engine.errors import FaceSwapError, ModelError
+from obs_faceswap.engine.errors import FaceError, FaceSwapError, FaceUnseenError, ModelError
 from obs_faceswap.engine.finder import Found
-from obs_faceswap.engine.mask import finish, hull
+from obs_faceswap.engine.governor import Plan
+from obs_faceswap.engine.mask import finish
 from obs_faceswap.engine.merge import cover_region, merge
 from obs_faceswap.engine.picture import Picture
 from obs_faceswap.engine.policy import NoFacePolicy, Step
+from obs_faceswap.engine.reproject import hidden, reprojected, without_kept
 from obs_faceswap.engine.settings import ColorTransfer, Cover, Settings, covers_other_faces
 from obs_faceswap.engine.types import (
     AlignedFace,
     Face,
     Frame,
-    Mask,
     Points,
     Result,
     Shown,
@@ -41,7 +42,10 @@ _FRAME_ERRORS = (FaceSwapError, cv2.error, ArithmeticError, ValueError, IndexErr
 # A swap on less than this part of the face's outline would leave a face bare that can be recognized.
 _LEAST_HIDDEN = 0.4
 _NANOSECONDS = 1e9
+_NO_PLAN = Plan()
+OLDEST_S = 1.0  # an older swap has another expression, and is not moved to where the face is now
 _NO_FACE = "No face is seen."
+_NOT_READY = "No swap of this face is finished yet."
 _NOT_HIDDEN = "The face is turned too far away, or lies outside the picture."
 
 
@@ -53,6 +57,7 @@ class Stage(StrEnum):
     OTHERS = "others"
     ALIGN = "align"
     SWAP = "swap"
+    REPROJECT = "reproject"
     COLOR = "color"
     MASK = "mask"
     MERGE = "merge"
@@ -100,14 +105,14 @@ class Begun:
 
     Attributes:
         aligned: the target, cut out; None if there is nobody to swap.
-        notice: why that is so.
+        fault: why that is so, where it is not because no face is seen.
     """
 
     settings: Settings
     timestamp_ns: int
     found: Found
     aligned: AlignedFace | None
-    notice: str
+    fault: Exception | None
     stages_ms: dict[str, float]
 
 
@@ -119,13 +124,13 @@ class Swap:
         aligned: the crop that it was given,
         timestamp_ns: and that frame's time.
         face: None if it failed;
-        notice: then this says why.
+        fault: then this says why.
     """
 
     aligned: AlignedFace
     timestamp_ns: int
     face: SwappedFace | None
-    notice: str
+    fault: Exception | None
     stages_ms: dict[str, float]
 
 
@@ -146,29 +151,30 @@ class Pipeline:
         self._track_id = -1
         self._picture: Picture | None = None  # the frame's before, for its memory
 
-    def process(self, frame: Frame, settings: Settings) -> Result:
+    def process(self, frame: Frame, settings: Settings, plan: Plan = _NO_PLAN) -> Result:
         """Changes the frame's planes in place to what may be shown; a bad frame is one without a swap.
 
         The frame shows its own swap, or what the policy says in its place; it stays as it came only under
         *Show original*. The policy runs on the frames' own timestamps.
         """
-        begun = self.begin(frame, settings)
+        begun = self.begin(frame, settings, plan)
         return self.finish(frame, begun, self.swap(begun))
 
-    def begin(self, frame: Frame, settings: Settings) -> Begun:
+    def begin(self, frame: Frame, settings: Settings, plan: Plan = _NO_PLAN) -> Begun:
         """Finds the faces of a frame and cuts the target out; the frame itself stays as it is."""
-        watch, found, aligned, notice = Stopwatch(), Found(None, []), None, _NO_FACE
+        watch, found, aligned, fault = Stopwatch(), Found(None, []), None, None
         try:
             with watch(Stage.CONVERT):
                 picture = self._picture = Picture(frame, self._picture)
             with watch(Stage.FIND):
+                self._networks.finder.search_every_s = plan.search_every_s
                 found = self._networks.finder.find(picture, frame.timestamp_ns, settings)
             if found.target is not None:
                 with watch(Stage.ALIGN):
-                    aligned = self._aligned(picture, found.target, settings)
+                    aligned = self._aligned(picture, found.target, settings, plan.crop_limit_px)
         except _FRAME_ERRORS as error:
-            notice = _failure(error)
-        return Begun(settings, frame.timestamp_ns, found, aligned, notice, watch.stages_ms)
+            fault = _noted(error)
+        return Begun(settings, frame.timestamp_ns, found, aligned, fault, watch.stages_ms)
 
     def swap(self, begun: Begun) -> Swap | None:
         """Runs the swapper on what was cut out; None if nothing was. May be called on another thread.
@@ -180,13 +186,13 @@ class Pipeline:
         if begun.settings is not self._swapper_knows:
             self._swapper_knows = begun.settings
             self._worn.swapper.update(begun.settings)
-        watch, face, notice = Stopwatch(), None, ""
+        watch, face, fault = Stopwatch(), None, None
         try:
             with watch(Stage.SWAP):
                 face = _checked(self._worn.swapper.swap(begun.aligned), begun.aligned)
         except _FRAME_ERRORS as error:
-            notice = _failure(error)
-        return Swap(begun.aligned, begun.timestamp_ns, face, notice, watch.stages_ms)
+            fault = _noted(error)
+        return Swap(begun.aligned, begun.timestamp_ns, face, fault, watch.stages_ms)
 
     def finish(self, frame: Frame, begun: Begun, swap: Swap | None) -> Result:
         """Changes the frame's planes in place: the swap is put back, or the policy's picture takes its place.
@@ -194,38 +200,46 @@ class Pipeline:
         Args:
             frame: the frame that `begin` saw.
             begun: what that gave.
-            swap: what `swap` made of it; None means that there is none.
+            swap: what `swap` made of it, or of an earlier frame of the stream: then it is moved to where the
+                face is now, or not used where that cannot hide the face. None means that there is none.
         """
-        watch, has_swap, notice = Stopwatch(), False, begun.notice
+        watch, has_swap, fault = Stopwatch(), False, begun.fault or (swap.fault if swap else None)
+        notice = _notice(begun, swap)
         self._take_over(begun.settings)
         try:
             with watch(Stage.OTHERS):
                 _cover_others(frame, begun.found, begun.settings)
-            if begun.aligned is not None and swap is not None:
-                has_swap = swap.face is not None and self._put_back(frame, begun, swap.face, watch)
-                notice = swap.notice or ("" if has_swap else _NOT_HIDDEN)
+            face = _placed(begun, swap, watch)
+            if begun.aligned is not None and face is not None:
+                has_swap = self._put_back(frame, begun.aligned, face, begun.settings, watch)
         except _FRAME_ERRORS as error:
-            has_swap, notice = False, _failure(error)
+            has_swap, fault, notice = False, _noted(error), str(error)
         with watch(Stage.POLICY):
             shown = self._show(frame, has_swap, begun.settings)
         stages_ms = begun.stages_ms | (swap.stages_ms if swap is not None else {}) | watch.stages_ms
-        return Result(shown, _faces(begun.found), stages_ms, notice)
+        return Result(shown, _faces(begun.found), stages_ms, "" if has_swap else notice, _own_fault(fault))
 
-    def _put_back(self, frame: Frame, begun: Begun, swapped: SwappedFace, watch: Stopwatch) -> bool:
+    def _put_back(
+        self, frame: Frame, aligned: AlignedFace, swapped: SwappedFace, settings: Settings, watch: Stopwatch
+    ) -> bool:
         """Puts a swapped crop back into its frame; whether the face is hidden now."""
-        aligned, settings = begun.aligned, begun.settings
-        if aligned is None or not _hides(swapped.mask, aligned.landmarks):
+        if hidden(swapped.mask, aligned.landmarks) < _LEAST_HIDDEN:
             return False
         with watch(Stage.COLOR):
             swapped = self._matched(swapped, aligned, frame.timestamp_ns, settings)
         with watch(Stage.MASK):
             mask = finish(swapped.mask, settings.mask_erode, settings.mask_blur)
+            if swapped.alpha is None:  # else the swapper itself keeps what is to be kept
+                mask = without_kept(mask, aligned.landmarks, settings)
         with watch(Stage.MERGE):
             return merge(frame, swapped, aligned.warp, mask, settings) is not None
 
-    def _aligned(self, picture: Picture, target: Face, settings: Settings) -> AlignedFace:
+    def _aligned(
+        self, picture: Picture, target: Face, settings: Settings, limit_px: int | None
+    ) -> AlignedFace:
         place = (settings.coverage, settings.align_x, settings.align_y)
-        size = self._worn.swapper.crop_size(_crop_side_px(target.landmarks, place))
+        side_px = _crop_side_px(target.landmarks, place)
+        size = self._worn.swapper.crop_size(min(side_px, limit_px) if limit_px else side_px)
         warp = warp_for(target.landmarks, size, *place)
         if self._worn.swapper.is_upright:
             warp = in_frame_pixels(warp)
@@ -295,10 +309,49 @@ class Pipeline:
         self._networks.close()
 
 
-def _failure(error: Exception) -> str:
-    """What to tell of an error that costs a frame its swap."""
+def _noted(error: Exception) -> Exception:
+    """An error that costs a frame its swap."""
     logger.debug("A frame could not be swapped", exc_info=error)
-    return str(error)
+    return error
+
+
+def _own_fault(error: Exception | None) -> Exception | None:
+    """The error if it is the engine's; nothing is wrong where a frame just shows no face to swap."""
+    return None if isinstance(error, (FaceError, FaceUnseenError)) else error
+
+
+def _notice(begun: Begun, swap: Swap | None) -> str:
+    """Why a frame shows no swap, if it shows none."""
+    fault = begun.fault or (swap.fault if swap is not None else None)
+    if fault is not None:
+        return str(fault)
+    if begun.aligned is None:
+        return _NO_FACE
+    return _NOT_HIDDEN if _is_current(begun.aligned, begun.timestamp_ns, swap) else _NOT_READY
+
+
+def _is_current(aligned: AlignedFace, timestamp_ns: int, swap: Swap | None) -> bool:
+    """Whether a swap may be shown on a frame: it is the frame's own, or a young one of the same face."""
+    if swap is None or swap.aligned is aligned:
+        return swap is not None
+    is_young = abs(timestamp_ns - swap.timestamp_ns) <= OLDEST_S * _NANOSECONDS
+    return is_young and swap.aligned.face.track_id == aligned.face.track_id
+
+
+def _placed(begun: Begun, swap: Swap | None, watch: Stopwatch) -> SwappedFace | None:
+    """The swap where a frame's face is; None if it failed, is of another face, or too old."""
+    aligned = begun.aligned
+    if (
+        aligned is None
+        or swap is None
+        or swap.face is None
+        or not _is_current(aligned, begun.timestamp_ns, swap)
+    ):
+        return None
+    if swap.aligned is aligned:
+        return swap.face
+    with watch(Stage.REPROJECT):
+        return reprojected(swap.face, swap.aligned, aligned, begun.settings)
 
 
 def _cover_others(frame: Frame, found: Found, settings: Settings) -> None:
@@ -323,13 +376,6 @@ def _checked(swapped: SwappedFace, aligned: AlignedFace) -> SwappedFace:
     if not np.isfinite(swapped.mask).all():
         raise ModelError("The swap's mask holds values that are no numbers. Choose another face or device.")
     return swapped
-
-
-def _hides(mask: Mask, landmarks: Points) -> bool:
-    """Whether a swap covers enough of the face's outline (both in crop pixels)."""
-    outline = hull(landmarks, mask.shape[0])
-    area = float(outline.sum())
-    return area > 0 and float((mask * outline).sum()) >= _LEAST_HIDDEN * area
 
 
 def _faces(found: Found) -> list[Face]:

@@ -99,6 +99,7 @@ class SwappedFace:
 
     crop: ImageBGR  # (S, S, 3)
     mask: Mask  # (S, S)
+    alpha: Mask | None = None  # (S, S), how much of the crop is new, where the rest is live; None: all of it
 
 
 class Detector(Protocol):
@@ -155,3 +156,4 @@ class Result:
     faces: list[Face] = field(default_factory=list)
     stages_ms: dict[str, float] = field(default_factory=dict)
     notice: str = ""  # for the status line, e.g. “No face in the picture”
+    fault: Exception | None = None  # what went wrong in the engine itself

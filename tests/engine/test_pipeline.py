@@ -7,12 +7,14 @@ import cv2
 import numpy as np
 import pytest
 from fake_engine import (
+    FRAME_NS,
     NOBODY,
     OTHER,
     SEEN,
     TARGET,
     FakeFinder,
     FakeSwapper,
+    face_at,
     frame_of,
     networks_of,
     painted,
@@ -20,14 +22,15 @@ from fake_engine import (
 )
 
 from obs_faceswap.engine import pipeline
-from obs_faceswap.engine.errors import FaceError, ModelError
+from obs_faceswap.engine.errors import FaceError, FaceUnseenError, ModelError, ProviderError
 from obs_faceswap.engine.faces import FaceKind
 from obs_faceswap.engine.finder import Found
 from obs_faceswap.engine.formats import LAYOUTS, PixelFormat
+from obs_faceswap.engine.governor import Plan
 from obs_faceswap.engine.pipeline import Pipeline, Stage
 from obs_faceswap.engine.policy import GOOD_FRAMES
-from obs_faceswap.engine.settings import ColorTransfer, Cover, OtherFaces, Settings
-from obs_faceswap.engine.types import Frame, Shown
+from obs_faceswap.engine.settings import ColorTransfer, Cover, Keep, OtherFaces, Settings
+from obs_faceswap.engine.types import Frame, Result, Shown
 from obs_faceswap.engine.wear import Worn
 
 PLAIN = Settings(color_transfer=ColorTransfer.NONE)
@@ -68,7 +71,7 @@ def test_a_swap_changes_the_face_and_nothing_far_from_it():
 
 def test_every_stage_is_timed():
     result = pipeline_of(SEEN).process(frame_of(), Settings())
-    assert set(result.stages_ms) == set(Stage)
+    assert set(result.stages_ms) == set(Stage) - {Stage.REPROJECT}
     assert all(ms >= 0 for ms in result.stages_ms.values())
 
 
@@ -343,3 +346,92 @@ def test_there_is_no_swap_without_a_face():
     begun = engine.begin(frame_of(), Settings())
     assert begun.aligned is None
     assert engine.swap(begun) is None
+
+
+# --- with the swap of an earlier frame ---
+
+
+def a_moved_swap(later: Found, after: int = 1, settings: Settings = PLAIN) -> tuple[Result, Frame]:
+    """A frame that is shown with the swap of the one `after` before it."""
+    engine = pipeline_of(SEEN, later)
+    swap = engine.swap(engine.begin(frame_of(0), settings))
+    frame = frame_of(after)
+    return engine.finish(frame, engine.begin(frame, settings), swap), frame
+
+
+def test_an_earlier_swap_is_put_where_the_face_is_now():
+    result, frame = a_moved_swap(Found(face_at(200, 130), []))
+    assert result.shown is Shown.SWAPPED
+    assert (result.notice, result.fault) == ("", None)
+    assert Stage.REPROJECT in result.stages_ms
+    assert tuple(picture(frame)[130, 200]) == pytest.approx((200, 40, 40), abs=1)
+    assert np.array_equal(picture(frame)[:, :100], picture(frame_of(1))[:, :100])
+
+
+@pytest.mark.parametrize(
+    ("later", "after"),
+    [
+        (Found(face_at(90, 120, track_id=2), []), 1),
+        (SEEN, round(1e9 * pipeline.OLDEST_S / FRAME_NS) + 1),
+        (NOBODY, 1),
+    ],
+    ids=["another face", "too old", "nobody"],
+)
+def test_an_earlier_swap_that_does_not_belong_here_is_not_shown(later, after):
+    result, frame = a_moved_swap(later, after)
+    assert result.shown is Shown.COVERED
+    assert result.notice
+    assert result.fault is None
+    assert detail(frame) < detail(frame_of(after)) / 10
+
+
+def test_a_frame_waits_covered_for_the_first_swap():
+    engine = pipeline_of(SEEN)
+    frame = frame_of()
+    result = engine.finish(frame, engine.begin(frame, PLAIN), None)
+    assert (result.shown, result.fault) == (Shown.COVERED, None)
+    assert "not finished" in result.notice or "No swap" in result.notice
+
+
+def test_a_models_mouth_is_the_users_own_where_it_is_asked_for():
+    own, models = frame_of(), frame_of()
+    face = replace(TARGET, landmarks=TARGET.landmarks.copy())
+    face.landmarks[[14, 87, 178, 88, 95, 317, 402, 318, 324]] += (0, 8)
+    pipeline_of(Found(face, [])).process(own, replace(PLAIN, keep_mouth=Keep.YES))
+    pipeline_of(Found(face, [])).process(models, PLAIN)
+    x, y = np.round(face.landmarks[[13, 14]].mean(0)).astype(int)
+    before = picture(frame_of())[y, x].astype(int)
+    assert np.abs(picture(own)[y, x] - before).max() < np.abs(picture(models)[y, x] - before).max() / 3
+
+
+# --- faults ---
+
+
+@pytest.mark.parametrize("error", [ModelError("not a number"), ProviderError("gone"), ValueError("shapes")])
+def test_what_is_wrong_with_the_engine_is_told_as_a_fault(error):
+    swapper = FakeSwapper()
+    swapper.swapped = error
+    assert pipeline_of(SEEN, swapper=swapper).process(frame_of(), PLAIN).fault is error
+    assert pipeline_of(error).process(frame_of(), PLAIN).fault is error
+
+
+def test_a_frame_that_shows_no_face_to_swap_is_no_fault():
+    swapper = FakeSwapper()
+    swapper.swapped = FaceUnseenError("The model sees no face in this frame.")
+    result = pipeline_of(SEEN, swapper=swapper).process(frame_of(), PLAIN)
+    assert (result.shown, result.fault) == (Shown.COVERED, None)
+    assert "sees no face" in result.notice
+    assert pipeline_of(NOBODY).process(frame_of(), PLAIN).fault is None
+
+
+# --- with a plan ---
+
+
+def test_a_plan_limits_the_crop_and_says_when_to_search():
+    swapper, finder = FakeSwapper(), FakeFinder(SEEN)
+    engine = Pipeline(networks_of(finder), Worn(swapper, FaceKind.PHOTO))
+    engine.process(frame_of(), PLAIN)
+    engine.process(frame_of(1), PLAIN, Plan(crop_limit_px=50, search_every_s=0.7))
+    assert swapper.sides[0] > 90
+    assert swapper.sides[1] == 50
+    assert finder.search_every_s == 0.7

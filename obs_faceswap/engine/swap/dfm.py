@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from obs_faceswap.engine.errors import ModelError, UnsupportedModelError
+from obs_faceswap.engine.errors import FaceUnseenError, ModelError, UnsupportedModelError
 from obs_faceswap.engine.session import Session, TensorInfo
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.types import AlignedFace, ImageBGR, Mask, SwappedFace
@@ -74,15 +74,17 @@ class DfmSwapper:
         """The new face and the product of both masks, of the crop's size.
 
         Raises:
-            ModelError: an output of this frame is black or no number, or the masks leave next to nothing.
-                Nothing is returned then, so the frame counts as one without a swap and the no-face policy
-                covers it.
+            ModelError: an output of this frame is black or no number.
+            FaceUnseenError: the masks leave next to nothing. Nothing is returned then, so the frame counts as
+                one without a swap and the no-face policy covers it.
         """
         size = aligned.crop.shape[0]
         face_mask, face, celeb_mask = self._run(_resized(aligned.crop, self._resolution))
         mask = np.clip(face_mask, 0, 1) * np.clip(celeb_mask, 0, 1)
         if float(mask.mean()) < _LEAST_MASK:
-            raise ModelError("The model sees no face in this frame. Turn to the camera, or use more light.")
+            raise FaceUnseenError(
+                "The model sees no face in this frame. Turn to the camera, or use more light."
+            )
         return SwappedFace(_resized(_as_bytes(face), size), _resized(mask, size))
 
     def _try(self) -> None:

@@ -104,7 +104,7 @@ class PhotoSwapper:
         if box is not None:
             part, alpha = self._drawn(box.of(aligned.crop), box.moved(live), box.moved(target), pose)
             box.of(crop)[:], box.of(mask)[:] = part, alpha
-        return SwappedFace(crop, draw.around(mask))
+        return SwappedFace(crop, draw.around(mask), mask)
 
     def _drawn(self, crop: ImageBGR, live: Floats, target: Floats, pose: Pose) -> tuple[ImageBGR, Mask]:
         """The part of a crop that shows the face, swapped, and how much of it is."""
