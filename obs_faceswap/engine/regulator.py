@@ -1,0 +1,84 @@
+"""The governor of one worker with all that goes with it: measures, plan, rate and priority.
+
+Standard library only.
+"""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from obs_faceswap.engine.governor import Governor, Plan
+from obs_faceswap.engine.meter import Host, Meter
+from obs_faceswap.engine.priority import Priority
+from obs_faceswap.engine.providers import CPU
+from obs_faceswap.engine.settings import Settings
+
+ReadHost: TypeAlias = Callable[[], Host | None]
+
+_EARLY = 0.25  # of the time between two frames: a frame that comes so much too soon is still in time
+
+
+def no_host() -> Host | None:
+    """For a worker without a program that shows its frames."""
+    return None
+
+
+class Regulator:
+    """Belongs to the worker's thread, but for `note_swap`, which the thread that swaps may call."""
+
+    def __init__(self, settings: Settings, read_host: ReadHost = no_host) -> None:
+        """Starts with a full plan; `read_host` is asked about once a second."""
+        self._governor = Governor(settings)
+        self._read_host = read_host
+        self._meter = Meter(CPU)
+        self._priority: Priority | None = None
+        self._due_ns = 0.0
+
+    @property
+    def plan(self) -> Plan:
+        """What to do now."""
+        return self._governor.plan
+
+    @property
+    def text(self) -> str:
+        """What was done, for the user; empty without a target."""
+        notice = self._priority.notice if self._priority is not None else ""
+        return " ".join(part for part in (self.plan.text, notice) if part)
+
+    def begin(self) -> None:
+        """Takes over the calling thread's priority, and on Linux that of all threads it will start."""
+        self._priority = Priority()
+
+    def use(self, provider: str) -> None:
+        """Starts to measure an engine that swaps on another device."""
+        self._meter = Meter(provider)
+
+    def update(self, settings: Settings) -> None:
+        """Takes over changed settings."""
+        self._governor.update(settings)
+
+    def is_due(self, now_ns: int) -> bool:
+        """Whether the plan's frame rate allows one more frame now; True counts it as begun."""
+        if self.plan.max_fps is None:
+            return True
+        period_ns = 1e9 / self.plan.max_fps
+        if now_ns < self._due_ns - _EARLY * period_ns:
+            return False
+        is_in_step = now_ns - self._due_ns < period_ns  # else it was a pause, and is not made up for
+        self._due_ns = (self._due_ns if is_in_step else now_ns) + period_ns
+        return True
+
+    def note_frame(self, ms: float) -> None:
+        """Notes a finished frame and its time without its swap."""
+        self._meter.note_frame(ms)
+
+    def note_swap(self, ms: float) -> None:
+        """Notes one run of the swap."""
+        self._meter.note_swap(ms)
+
+    def each_second(self, now_s: float, frames_in: int) -> None:
+        """Judges the last second; `frames_in` counts the frames that came in since the start."""
+        seen = self._meter.take(now_s, frames_in, self._read_host())
+        if seen is not None:
+            self._governor.observe(seen)
+        if self._priority is not None:
+            self._priority.set_low(self.plan.low_priority)
