@@ -18,6 +18,7 @@ class Kind(StrEnum):
 
     FACE = "face"  # drop-down of installed faces; the choices are found at run time
     DEVICE = "device"  # drop-down of execution devices; the choices are found at run time
+    AUDIO = "audio"  # drop-down of OBS's audio sources; the choices are found at run time
     PATH = "path"
     CHOICE = "choice"
     NUMBER = "number"
@@ -30,6 +31,7 @@ class Shown(StrEnum):
     PHOTO = "photo"  # a picture or a folder of pictures is worn
     DFM = "dfm"  # a .dfm model is worn
     MORPH = "morph"  # the worn .dfm has a morph input
+    FIXED_DELAY = "fixed_delay"  # the delay is a fixed one
 
 
 class Cover(StrEnum):
@@ -80,6 +82,14 @@ class Target(StrEnum):
     GAME = "game"
 
 
+class Delay(StrEnum):
+    """How long finished frames are held, so that they come out evenly and sound can fit."""
+
+    AUTO = "auto"
+    FIXED = "fixed"
+    OFF = "off"
+
+
 @dataclass(frozen=True, slots=True)
 class Option:
     """One setting: key, control, range and words."""
@@ -118,6 +128,7 @@ LOOK = "Look"
 MASK = "Mask"
 TRACKING = "Finding your face"
 PERFORMANCE = "Speed"
+SOUND = "Delay and sound"
 
 _KEEP_CHOICES = (
     (Keep.AUTO, "Automatic (photo faces: yes, models: no)"),
@@ -266,6 +277,28 @@ class Settings:
             (Reprojection.YES, "Yes"),
             (Reprojection.NO, "No (a lower frame rate)"),
         ),
+    )  # fmt: skip
+    delay: Delay = _declare(
+        Kind.CHOICE, Delay.AUTO, "Delay",
+        "A steady delay makes motion even and lets sound fit. Automatic takes the smallest that holds; the "
+        "status shows it.",
+        SOUND,
+        choices=(
+            (Delay.AUTO, "Automatic"),
+            (Delay.FIXED, "Fixed"),
+            (Delay.OFF, "Off (each picture as soon as it is done)"),
+        ),
+    )  # fmt: skip
+    delay_ms: float = _number(
+        500.0, 0.0, 5000.0, 1.0, "Fixed delay", "From your camera to the picture in OBS.", SOUND, unit="ms",
+        shown=Shown.FIXED_DELAY, deepfacelive="target_delay 500",
+    )  # fmt: skip
+    sync_audio: str = _declare(
+        Kind.AUDIO, "", "Sound to delay",
+        "Choose your microphone: its sync offset in OBS follows the delay, and goes back to your own value "
+        "when the filter is switched off or removed. A source's own sound needs nothing: OBS delays it with "
+        "the picture.",
+        SOUND,
     )  # fmt: skip
 
     def __post_init__(self) -> None:

@@ -192,7 +192,7 @@ def _filter_video(handle: int, frame: int) -> int:
 @_guarded(None)
 def _get_properties(handle: int | None) -> int:
     panel = ObsPanel(obs(), obs().obs_properties_create())
-    obs_properties.build(panel, _view(handle), _refresh, _face_changed)
+    obs_properties.build(panel, _view(handle), _refresh, _changed)
     return panel.address
 
 
@@ -208,10 +208,10 @@ def _refresh(properties: int, _button: int, handle: int | None) -> bool:
 
 @abi.Modified
 @_guarded(False)
-def _face_changed(_own: int | None, properties: int, _face: int, settings: int) -> bool:
+def _changed(_own: int | None, properties: int, _control: int, settings: int) -> bool:
     chosen, _ = stored.read(obs(), settings)
     panel = ObsPanel(obs(), properties)
-    return obs_properties.show_what_matters(panel, chosen.face, chosen.face_file, True)
+    return obs_properties.show_what_matters(panel, chosen, True)
 
 
 def _view(handle: int | None) -> View:

@@ -9,16 +9,18 @@ from typing import Any, Protocol, Self, TypeAlias
 from obs_faceswap.engine import faces
 from obs_faceswap.engine.errors import FaceError
 from obs_faceswap.engine.faces import FaceKind, InstalledFace
-from obs_faceswap.engine.settings import OPTIONS, Kind, Option, Settings, Shown
+from obs_faceswap.engine.settings import OPTIONS, Delay, Kind, Option, Settings, Shown
 
 Choice: TypeAlias = tuple[str, str]  # value, label
 
 STATUS = "status"
 REFRESH = "refresh"
 FACE = "face"
+DELAY = "delay"
 
 _FROM_A_FILE = "From a file …"
 _GONE = "{} (not found)"
+_NO_SOUND: Choice = ("", "None")
 _KINDS = "Faces ({});;All files (*)".format(" ".join(f"*{end}" for end in faces.PICTURES + faces.MODELS))
 
 
@@ -39,6 +41,7 @@ class View:
     severity: Severity
     devices: tuple[Choice, ...]
     has_morph: bool = False
+    audio_sources: tuple[Choice, ...] = ()
 
 
 class Panel(Protocol):
@@ -57,14 +60,14 @@ class Panel(Protocol):
     def set_visible(self, key: str, visible: bool) -> None: ...
 
 
-def build(panel: Panel, view: View, refresh: Any, face_changed: Any) -> None:
+def build(panel: Panel, view: View, refresh: Any, changed: Any) -> None:
     """Fills an empty panel.
 
     Args:
         panel: where the controls go.
         view: what they show.
         refresh: called by the Refresh button.
-        face_changed: called when the user chooses another face.
+        changed: called when the user changes what other controls depend on.
     """
     panel.info(STATUS, "Status", view.status, view.severity)
     panel.button(REFRESH, "Refresh", refresh)
@@ -74,16 +77,17 @@ def build(panel: Panel, view: View, refresh: Any, face_changed: Any) -> None:
         group = panel.group(f"group_{label}", label)
         for option in options:
             _add(group, option, view, installed)
-    panel.on_change(FACE, face_changed)
-    show_what_matters(panel, view.settings.face, view.settings.face_file, view.has_morph)
+    for key in (FACE, DELAY):
+        panel.on_change(key, changed)
+    show_what_matters(panel, view.settings, view.has_morph)
 
 
-def show_what_matters(panel: Panel, face: str, face_file: str, has_morph: bool) -> bool:
-    """Shows the controls that mean something for a face and hides the others; whether any changed."""
-    kind = _kind(face, face_file)
+def show_what_matters(panel: Panel, settings: Settings, has_morph: bool) -> bool:
+    """Shows the controls that mean something under these settings, hides the others; whether any changed."""
+    kind = _kind(settings.face, settings.face_file)
     changed = False
     for option in OPTIONS:
-        visible = _matters(option, face, kind, has_morph)
+        visible = _matters(option, settings, kind, has_morph)
         if panel.is_visible(option.key) != visible:
             panel.set_visible(option.key, visible)
             changed = True
@@ -96,6 +100,9 @@ def _add(panel: Panel, option: Option, view: View, installed: list[InstalledFace
             panel.choice(option.key, option.label, _face_choices(installed, view.settings.face))
         case Kind.DEVICE:
             panel.choice(option.key, option.label, _with(view.devices, view.settings.device))
+        case Kind.AUDIO:
+            known = (_NO_SOUND, *view.audio_sources)
+            panel.choice(option.key, option.label, _with(known, view.settings.sync_audio))
         case Kind.CHOICE:
             panel.choice(option.key, option.label, option.choices)
         case Kind.PATH:
@@ -131,9 +138,9 @@ def _kind(face: str, face_file: str) -> FaceKind | None:
         return None
 
 
-def _matters(option: Option, face: str, kind: FaceKind | None, has_morph: bool) -> bool:
+def _matters(option: Option, settings: Settings, kind: FaceKind | None, has_morph: bool) -> bool:
     if option.kind is Kind.PATH:
-        return not face
+        return not settings.face
     match option.shown:
         case Shown.PHOTO:
             return kind is not FaceKind.DFM
@@ -141,5 +148,7 @@ def _matters(option: Option, face: str, kind: FaceKind | None, has_morph: bool) 
             return kind is FaceKind.DFM
         case Shown.MORPH:
             return kind is FaceKind.DFM and has_morph
+        case Shown.FIXED_DELAY:
+            return settings.delay is Delay.FIXED
         case Shown.ALWAYS:
             return True

@@ -43,6 +43,10 @@ DIFFERENCES: dict[str, tuple[str, str]] = {
         "Its plain average delays a moving face. The filter used here steadies a still face and lets a "
         "moving one go, and without it a face made from a photo trembles.",
     ),
+    "delay": (
+        "holds every frame until it is 500 ms old",
+        "The smallest delay that keeps the frames even differs from machine to machine, and is measured.",
+    ),
 }
 
 # What DeepFaceLive has as a setting and this project decides by itself.
@@ -59,6 +63,7 @@ _SHOWN_WORDS = {
     Shown.PHOTO: " Photo faces only.",
     Shown.DFM: " `.dfm` models only.",
     Shown.MORPH: " Only for a `.dfm` model with a morph input.",
+    Shown.FIXED_DELAY: " Fixed delay only.",
 }
 
 
@@ -71,6 +76,7 @@ def values_of(declared: Option) -> str:
     return {
         Kind.FACE: "name of an installed face",
         Kind.DEVICE: "`auto`, or a device listed by `obs-faceswap doctor`",
+        Kind.AUDIO: "name of an audio source in OBS",
         Kind.PATH: "path of a file or folder",
     }[declared.kind]
 

@@ -107,6 +107,20 @@ def test_devices_and_one_that_is_gone(home):
     assert choices(built(Settings(device="cuda:1")), "device")[-1] == ("cuda:1", "cuda:1 (not found)")
 
 
+def test_sounds_are_listed_after_none_and_one_that_is_gone_stays(home):
+    sounds = (("Mic", "Mic"), ("Desktop", "Desktop"))
+    assert choices(built(audio_sources=sounds), "sync_audio") == (("", "None"), *sounds)
+    gone = choices(built(Settings(sync_audio="Old"), audio_sources=sounds), "sync_audio")
+    assert gone[-1] == ("Old", "Old (not found)")
+
+
+def test_the_milliseconds_are_shown_for_a_fixed_delay_alone(home):
+    panel = built()
+    assert "delay_ms" in panel.hidden
+    assert show_what_matters(panel, Settings(delay="fixed"), False)
+    assert "delay_ms" not in panel.hidden
+
+
 def test_the_file_picker_takes_what_can_be_a_face(home):
     kinds = built().controls["face_file"][3]
     assert all(f"*{ending}" in kinds for ending in faces.PICTURES + faces.MODELS)
@@ -115,11 +129,11 @@ def test_the_file_picker_takes_what_can_be_a_face(home):
 @pytest.mark.parametrize(
     ("face", "has_morph", "hidden"),
     [
-        ("", False, {"morph"}),
-        ("Anna", True, {"morph", "face_file"}),
-        ("bert", False, {"morph", "face_file"}),
-        ("bert", True, {"face_file"}),
-        ("nobody", True, {"morph", "face_file"}),
+        ("", False, {"morph", "delay_ms"}),
+        ("Anna", True, {"morph", "face_file", "delay_ms"}),
+        ("bert", False, {"morph", "face_file", "delay_ms"}),
+        ("bert", True, {"face_file", "delay_ms"}),
+        ("nobody", True, {"morph", "face_file", "delay_ms"}),
     ],
 )
 def test_only_what_means_something_is_shown(installed, face, has_morph, hidden):
@@ -127,7 +141,7 @@ def test_only_what_means_something_is_shown(installed, face, has_morph, hidden):
     panel = built(Settings(face=face), has_morph=has_morph)
     assert panel.hidden == expected
     other = built()
-    show_what_matters(other, face, "", has_morph)
+    show_what_matters(other, Settings(face=face), has_morph)
     assert other.hidden == expected
 
 
@@ -139,8 +153,8 @@ def _of_other_kinds(face):
 
 def test_a_change_is_said_once(installed):
     panel = built()
-    assert show_what_matters(panel, "Anna", "", False)
-    assert not show_what_matters(panel, "Anna", "", False)
+    assert show_what_matters(panel, Settings(face="Anna"), False)
+    assert not show_what_matters(panel, Settings(face="Anna"), False)
 
 
 def test_a_folder_of_faces_that_cannot_be_read_leaves_the_picker(home, monkeypatch):
