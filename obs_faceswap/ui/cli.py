@@ -293,19 +293,26 @@ def doctor() -> None:
 
 @app.command()
 def bench(
+    sections: Annotated[
+        list[str] | None, typer.Argument(metavar="[SECTION]...", help="What to measure; without, everything.")
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer frames.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
-    face: Annotated[str | None, typer.Option(help="A face to wear; without, the demo's.")] = None,
+    face: Annotated[
+        str | None, typer.Option(help="A face to measure; without, the demo's and two models.")
+    ] = None,
     picture: Annotated[Path | None, typer.Option(help="A frame with a face; without, the demo's.")] = None,
     device: Annotated[str, typer.Option(help="What the networks run on.")] = "auto",
     models_from: ModelsFrom = None,
 ) -> None:
-    """Measure every stage and the whole engine at 360p, 720p and 1080p."""
-    from obs_faceswap.ui.bench import measure, table
+    """Measure the engine on this machine; docs/performance.md says what the sections mean."""
+    from obs_faceswap.ui.bench.run import measure
+    from obs_faceswap.ui.bench.table import table
 
     fetch_weights(models_from)
+    settings = Settings(face=face or "", device=device)
     with _progress() as bar:
-        figures = measure(Settings(face=face or "", device=device), picture, quick, models_from, _Report(bar))
+        figures = measure(sections or [], settings, picture, quick, models_from, _Report(bar))
     typer.echo(json.dumps(figures, indent=2) if as_json else table(figures))
 
 

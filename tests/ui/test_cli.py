@@ -229,37 +229,6 @@ def test_doctor_succeeds_when_only_notes_are_left(run, monkeypatch):
     assert "do" in out
 
 
-def test_a_benchmark_measures_three_sizes(run, finder, dfm, portrait):
-    status, out, _ = run("bench", "--quick", "--json", "--face", dfm, "--picture", portrait)
-    figures = json.loads(out)
-    assert status == 0
-    assert set(figures["sizes"]) == {"360p", "720p", "1080p"}
-    for size in figures["sizes"].values():
-        assert size["frames_swapped"] > 0
-        assert size["stages_ms"]["swap"] > 0
-    status, out, _ = run("bench", "--quick", "--face", dfm, "--picture", portrait)
-    assert "1080p" in out
-    assert "swap" in out
-
-
-def test_a_benchmark_reports_on_a_live_stream(run, finder, dfm, portrait):
-    status, out, _ = run("bench", "--quick", "--json", "--face", dfm, "--picture", portrait)
-    live = json.loads(out)["live"]
-    assert status == 0
-    assert live["frames_in"] == 25
-    assert live["frames_in"] == live["frames_swapped"] + live["frames_frozen"] + live["frames_covered"]
-    assert live["frames_raw"] == 0
-    assert live["callback_ms"]["p50"] > 0
-    assert {"obs_version", "provider", "engine_fps", "delay_ms", "stages_ms"} <= set(live)
-
-
-def test_a_benchmark_without_a_face_is_refused(run, finder, dfm, portrait):
-    finder.found[:] = [NOBODY]
-    status, _, error = run("bench", "--quick", "--face", dfm, "--picture", portrait)
-    assert status == 1
-    assert "No face is seen" in error
-
-
 def test_the_demo_gets_its_options(run, finder, monkeypatch, tmp_path):
     asked = []
     monkeypatch.setattr(demo, "show", lambda *arguments: asked.append(arguments[:3]))

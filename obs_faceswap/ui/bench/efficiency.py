@@ -1,0 +1,131 @@
+"""How much of a frame's time the networks take, and what the rest costs."""
+
+import time
+from dataclasses import dataclass, field
+
+from obs_faceswap.engine.errors import MediaError
+from obs_faceswap.engine.pipeline import Pipeline, Stage
+from obs_faceswap.engine.settings import Settings
+from obs_faceswap.engine.types import Result, Shown
+from obs_faceswap.ui.bench.plan import SIZES_WH, Case, Figures, Plan
+from obs_faceswap.ui.bench.scene import Stream
+from obs_faceswap.ui.bench.timing import middle, one_core, rounded
+from obs_faceswap.ui.bench.watch import NetworkWatch
+
+FACE_PX = 450
+_SIZES = ("720p", "1080p")
+_WARM_UP = 6
+_CYCLE = 12  # frames with four of the detector's searches
+_SLOW_MS = 200  # frames that take longer are measured in short blocks
+_SLOW_CYCLE = 3  # still one search
+
+
+@dataclass(slots=True)
+class Blocks:
+    """Blocks of frames through the pipeline, each followed by its networks alone; mean ms of a frame.
+
+    Attributes:
+        pipeline: the whole way of a frame, the copy from the camera's memory included.
+        inside: the part of it spent in networks.
+        alone: the same networks on the same inputs, back to back.
+        swap: the pipeline's swap step: a model's network and what is round it, a photo's drawing.
+        calls: networks run for a frame, as a mean.
+    """
+
+    pipeline: list[float] = field(default_factory=list)
+    inside: list[float] = field(default_factory=list)
+    alone: list[float] = field(default_factory=list)
+    swap: list[float] = field(default_factory=list)
+    calls: float = 0.0
+
+    def efficiency(self) -> float:
+        """Networks alone over the pipeline: the median of the blocks' own ratios."""
+        return middle([own / whole for own, whole in zip(self.alone, self.pipeline, strict=True)])
+
+    def rest_ms(self) -> float:
+        """The pipeline without what was spent in networks."""
+        return middle([whole - own for own, whole in zip(self.inside, self.pipeline, strict=True)])
+
+
+def efficiency(plan: Plan) -> Figures:
+    """`efficiency`: networks alone over the whole pipeline, for each face and size."""
+    figures: Figures = {}
+    for case in plan.all():
+        engine = plan.load(case)
+        try:
+            for size in _SIZES:
+                name = f"{case.name} {size}"
+                blocks = measured(engine, plan, case, size, plan.count(8, 3), f"efficiency, {name}")
+                figures[name] = {
+                    "efficiency": blocks.efficiency(),
+                    "networks_ms": middle(blocks.alone),
+                    "pipeline_ms": middle(blocks.pipeline),
+                    "networks_a_frame": blocks.calls,
+                }
+        finally:
+            engine.close()
+    return figures
+
+
+def non_network_ms(plan: Plan) -> Figures:
+    """`non_network_ms`: a frame's time outside the networks, on one processor, by size and face.
+
+    A photo needs no network to be worn but is drawn; how much of its figure that is stands beside it.
+    """
+    figures: Figures = {size: {} for size in _SIZES}
+    with one_core():
+        for case in plan.small():
+            engine = plan.load(case)
+            try:
+                for size in _SIZES:
+                    label = f"non_network_ms, {case.name} {size}"
+                    blocks = measured(engine, plan, case, size, plan.count(15, 5), label)
+                    figures[size][case.name] = blocks.rest_ms()
+                    if not case.is_model:
+                        figures[size][f"{case.name}_drawing"] = middle(blocks.swap)
+            finally:
+                engine.close()
+    return figures
+
+
+def measured(engine: Pipeline, plan: Plan, case: Case, size: str, count: int, label: str) -> Blocks:
+    """Blocks of one face at one size; raises MediaError if it is not swapped."""
+    settings = plan.wearing(case)
+    stream = Stream(plan.subject().scene(SIZES_WH[size], FACE_PX))
+    blocks = Blocks()
+    with NetworkWatch() as watch:
+        warm_s, _ = _passed(engine, stream, settings, _WARM_UP)
+        slow = warm_s / _WARM_UP * 1000 > _SLOW_MS
+        frames, count = (_SLOW_CYCLE, -(-count // 2)) if slow else (_CYCLE, count)
+        watch.take()
+        for number in range(count):
+            took_s, swap_ms = _passed(engine, stream, settings, frames)
+            calls = watch.take()
+            blocks.pipeline.append(took_s * 1000 / frames)
+            blocks.swap.append(swap_ms / frames)
+            blocks.inside.append(calls.inside_s * 1000 / frames)
+            blocks.alone.append(calls.again() * 1000 / frames)
+            blocks.calls = rounded(len(calls.calls) / frames)
+            plan.on_progress(label, (number + 1) / count)
+    return blocks
+
+
+def _passed(engine: Pipeline, stream: Stream, settings: Settings, frames: int) -> tuple[float, float]:
+    """Seconds that so many frames take, and milliseconds of their swap steps.
+
+    Raises:
+        MediaError: the last one is not swapped.
+    """
+    swap_ms, started = 0.0, time.perf_counter()
+    for _ in range(frames):
+        result = engine.process(stream.next(), settings)
+        swap_ms += result.stages_ms.get(Stage.SWAP, 0.0)
+    took_s = time.perf_counter() - started
+    require_swap(result)
+    return took_s, swap_ms
+
+
+def require_swap(result: Result) -> None:
+    """Figures of frames without a swap would mean nothing."""
+    if result.shown is not Shown.SWAPPED:
+        raise MediaError(f"The picture was not swapped. {result.notice} Give another one with --picture.")

@@ -1,0 +1,149 @@
+"""A live stream without OBS: a camera thread does with every frame what the filter does in OBS."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from obs_faceswap.engine import exchange as ex
+from obs_faceswap.engine import pipeline
+from obs_faceswap.engine.errors import MediaError
+from obs_faceswap.engine.exchange import Exchange, Slots
+from obs_faceswap.engine.formats import PixelFormat
+from obs_faceswap.engine.loader import Load, load_engine
+from obs_faceswap.engine.settings import Settings
+from obs_faceswap.engine.types import Frame
+from obs_faceswap.engine.worker import State, Worker
+from obs_faceswap.ui.bench.plan import SIZES_WH, Case, Figures, Plan
+from obs_faceswap.ui.bench.scene import FPS, Stream
+from obs_faceswap.ui.bench.timing import middle, rounded, spread
+
+_FACE_PX = 300
+_SIZE = "720p"
+_LONGEST_LOAD_S = 120.0
+
+
+@dataclass(slots=True)
+class Filter:
+    """An exchange and the worker behind it, as one filter in OBS has them.
+
+    Attributes:
+        delays_ms: from each shown frame's arrival to its first showing.
+    """
+
+    exchange: Exchange
+    worker: Worker
+    delays_ms: list[float] = field(default_factory=list)
+    _last_shown: int = 0
+
+    def show(self, frame: Frame) -> int:
+        """Does with a frame what the filter's callback does on OBS's graphics thread, and times it.
+
+        Returns:
+            What was chosen to be shown, as `Exchange.choose` says it.
+        """
+        started_ns = time.perf_counter_ns()
+        exchange, now_ns = self.exchange, ex.now_ns()
+        slots = exchange.current(ex.key_of(frame.format, frame.width, frame.height))
+        if slots is None:
+            raise MediaError(f"The live stream could not be measured. {exchange.failure}".strip())
+        exchange.note_frame()
+        index = exchange.input_slot()
+        _copy(slots, index, frame, to_slot=True)
+        slots.metas[index].timestamp_ns = frame.timestamp_ns
+        exchange.offer(slots, index, now_ns)
+        choice = exchange.choose(slots, now_ns)
+        if choice >= 0:
+            self._note(slots, choice, now_ns)
+            _copy(slots, choice, frame, to_slot=False)
+        exchange.chosen()
+        exchange.note_callback(time.perf_counter_ns() - started_ns)
+        return choice
+
+    def _note(self, slots: Slots, choice: int, now_ns: int) -> None:
+        meta = slots.metas[choice]
+        if choice >= ex.FIRST_RESULT and meta.sequence not in (0, self._last_shown):
+            self._last_shown = meta.sequence
+            self.delays_ms.append((now_ns - meta.arrival_ns) / 1e6)
+
+
+def _copy(slots: Slots, index: int, frame: Frame, to_slot: bool) -> None:
+    for view, plane in zip(slots.plane_views(index), frame.planes, strict=True):
+        own = plane.data.cast("B")
+        if to_slot:
+            view[:] = own
+        else:
+            own[:] = view
+
+
+@contextmanager
+def running(settings: Settings, size_wh: tuple[int, int], load: Load = load_engine) -> Iterator[Filter]:
+    """A filter whose engine runs; raises MediaError if it does not start."""
+    exchange = Exchange()
+    exchange.words[ex.SHOWING] = 1
+    exchange.current(ex.key_of(PixelFormat.I420, *size_wh))
+    exchange.lay_out()
+    worker = Worker(exchange, settings, load=load)
+    worker.start()
+    try:
+        _wait_until_running(worker)
+        yield Filter(exchange, worker)
+    finally:
+        worker.close()
+
+
+def loading(plan: Plan) -> Load:
+    """Loads engines as the plan says."""
+    return lambda settings, _running: pipeline.load(settings, plan.models_from)
+
+
+def _wait_until_running(worker: Worker) -> None:
+    deadline = time.monotonic() + _LONGEST_LOAD_S
+    while worker.status().state is not State.RUNNING:
+        if worker.status().state is State.FAILED or time.monotonic() > deadline:
+            raise MediaError(f"The live stream could not be measured. {worker.status().line()}")
+        time.sleep(0.02)
+
+
+def play(filters: list[Filter], stream: Stream, count: int, plan: Plan, label: str) -> None:
+    """Shows frames to all filters, evenly spaced, as a camera would."""
+    due_s = time.perf_counter()
+    for number in range(count):
+        frame = stream.next()
+        for each in filters:
+            each.show(frame)
+        plan.on_progress(label, (number + 1) / count)
+        due_s += 1 / FPS
+        time.sleep(max(0.0, due_s - time.perf_counter()))
+
+
+def live(plan: Plan) -> Figures:
+    """`live`: the content of `report.json` after a stream of 720p, 30 frames a second."""
+    case = plan.small()[0]
+    with _stream(plan, case, "live") as shown:
+        return shown.worker.report(None)
+
+
+def delay_ms(plan: Plan) -> Figures:
+    """`delay_ms`: from a frame's arrival to the same frame shown, against the engine's own time for it."""
+    figures: Figures = {}
+    for case in plan.small():
+        with _stream(plan, case, f"delay_ms, {case.name}") as shown:
+            engine_ms = shown.worker.stats.engine.percentile(50) or 0.0
+            late = shown.delays_ms[len(shown.delays_ms) // 4 :] or [0.0]  # the steady part
+        figures[case.name] = spread(late) | {
+            "engine_p50": rounded(engine_ms),
+            "camera_frame": rounded(1000 / FPS),
+            "frames_more_than_engine": rounded((middle(late) - engine_ms) * FPS / 1000),
+        }
+    return figures
+
+
+@contextmanager
+def _stream(plan: Plan, case: Case, label: str) -> Iterator[Filter]:
+    """A filter through which a stream went."""
+    size_wh = SIZES_WH[_SIZE]
+    stream = Stream(plan.subject().scene(size_wh, _FACE_PX))
+    with running(plan.wearing(case), size_wh, loading(plan)) as shown:
+        play([shown], stream, plan.count(300, 60), plan, label)
+        yield shown

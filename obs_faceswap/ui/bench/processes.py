@@ -1,0 +1,69 @@
+"""What is measured in processes of their own: memory, and how long things take to start."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from obs_faceswap.ui import materials
+from obs_faceswap.ui.bench import child
+from obs_faceswap.ui.bench.child import Task
+from obs_faceswap.ui.bench.plan import Case, Figures, Plan
+from obs_faceswap.ui.bench.scene import i420
+from obs_faceswap.ui.bench.timing import middle
+
+_SIZE_WH = (640, 360)
+_FACE_PX = 150  # few pixels: what grows with each frame grows with small ones too
+
+# What OBS does with a script at its start, without OBS; the interpreter itself already runs there.
+_IMPORT = (
+    "import sys, time; sys.path.insert(0, sys.argv[1]); started = time.perf_counter(); "
+    "import obs_faceswap_filter; print((time.perf_counter() - started) * 1000)"
+)
+
+
+def memory(plan: Plan) -> Figures:
+    """`memory`: resident megabytes that a filter adds, by face, and their growth over many frames."""
+    scene = plan.folder / "memory.npy"
+    np.save(scene, plan.subject().scene(_SIZE_WH, _FACE_PX))
+    figures = {}
+    cases = plan.all()
+    for number, case in enumerate(cases):
+        frames = plan.count(20_000 if number == 0 else 2_000, 400)
+        if case.name == "dfm_224":
+            frames = plan.count(60, 20)  # most of a second each on one slow processor
+        figures[case.name] = child.ask(_task(plan, case, "memory", scene, frames))
+        plan.on_progress("memory", (number + 1) / len(cases))
+    return figures
+
+
+def start(plan: Plan) -> Figures:
+    """`start`: milliseconds that the script adds to OBS's start, and to the first swapped frame."""
+    frame = plan.folder / "start.i420"
+    i420(plan.subject().scene(_SIZE_WH, _FACE_PX)).tofile(frame)
+    figures: Figures = {"script_import": _import_ms(plan)}
+    cases = plan.all()
+    for number, case in enumerate(cases):
+        task = _task(plan, case, "start", frame, 0)
+        runs = [child.ask(task)["first_swapped_frame"] for _ in range(plan.count(3, 1))]
+        figures[f"first_swapped_frame_{case.name}"] = middle(runs)
+        plan.on_progress("start", (number + 1) / len(cases))
+    return figures
+
+
+def _import_ms(plan: Plan) -> float:
+    """The script's import in new processes."""
+    folder = plan.folder / "script"
+    materials.write_script(folder, [Path(__file__).parents[3]])
+    command = [sys.executable, "-c", _IMPORT, str(folder)]
+    runs = [
+        float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        for _ in range(plan.count(9, 3))
+    ]
+    return middle(runs)
+
+
+def _task(plan: Plan, case: Case, what: str, picture: Path, frames: int) -> Task:
+    own = str(plan.models_from) if plan.models_from else ""
+    return Task(what, case.face, str(picture), _SIZE_WH, plan.settings.device, own, frames)
