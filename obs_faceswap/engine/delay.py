@@ -11,6 +11,8 @@ import math
 from collections import deque
 from collections.abc import Iterable
 
+from obs_faceswap.engine.settings import Delay, Settings
+
 _NS = 1_000_000_000
 LONGEST_MS = 5000  # of a fixed delay, as in DeepFaceLive; the automatic one ends there too
 MEMORY_BYTES = 1 << 30  # of one filter's finished frames: 5 s of 1080p in 4:2:0 at 60 frames a second
@@ -57,12 +59,12 @@ class SteadyDelay:
     """The steady delay of one stream of frames. All times are on `exchange.now_ns`'s clock.
 
     Args:
-        fixed_ms: 0 to 5000; 0 holds nothing. None finds the smallest delay that holds.
+        fixed_ms: 0 to 5000; 0 holds nothing. None finds the smallest delay that holds. `follow` changes it.
         memory_bytes: how much the frames that wait may take.
     """
 
     def __init__(self, fixed_ms: float | None, memory_bytes: int = MEMORY_BYTES) -> None:
-        self._fixed_ns = None if fixed_ms is None else round(fixed_ms * 1e6)
+        self._fixed_ms = fixed_ms
         self._camera = _Camera()
         self._steps = _Steps()
         self._shift_ns = 0
@@ -71,14 +73,22 @@ class SteadyDelay:
         self._slot_bytes = 0
         self._looked_ns = 0
 
+    def follow(self, settings: Settings) -> None:
+        """Takes over what the user chose; what is known of camera and engine is kept."""
+        chosen: float | None = {Delay.AUTO: None, Delay.FIXED: settings.delay_ms, Delay.OFF: 0.0}[
+            settings.delay
+        ]
+        if chosen != self._fixed_ms:
+            self._fixed_ms = chosen
+            self._ring = _RINGS[0]
+            self._looked_ns = 0
+
     def arrived(self, arrival_ns: int, sequence: int) -> None:
         """Notes a frame that came in; frames may be left out, their numbers tell how many."""
         self._camera.arrived(arrival_ns, sequence)
 
     def note(self, arrival_ns: int, done_ns: int) -> None:
         """Notes a finished frame."""
-        if self._fixed_ns == 0:
-            return
         is_late = self._steps.note(arrival_ns, done_ns, self._camera)
         if is_late or done_ns - self._looked_ns >= _LOOK_EVERY_NS:
             self._looked_ns = done_ns
@@ -106,23 +116,22 @@ class SteadyDelay:
     @property
     def notice(self) -> str:
         """What to tell the user about a fixed delay that cannot be kept; empty if it can."""
-        if not self._fixed_ns or not self._shift_ns:
+        if not self._fixed_ms or not self._shift_ns:
             return ""
-        if self._fixed_ns - self._shift_ns > self._camera.period_ns:
-            return self._too_large()
+        if self._fixed_ms * 1e6 - self._shift_ns > self._camera.period_ns:
+            return self._too_large(self._fixed_ms)
         usual_ns = self._steps.usual_ns()
         if usual_ns > self._shift_ns:
             return (
                 f"The engine needs {usual_ns / 1e6:.0f} ms for a picture, more than the fixed delay of "
-                f"{self._fixed_ns / 1e6:.0f} ms. Choose a longer or the automatic delay."
+                f"{self._fixed_ms:.0f} ms. Choose a longer or the automatic delay."
             )
         return ""
 
-    def _too_large(self) -> str:
-        fixed_ns = self._fixed_ns or 0
-        needed_mb = self._needed(fixed_ns) * self._slot_bytes / 2**20
+    def _too_large(self, fixed_ms: float) -> str:
+        needed_mb = self._needed(round(fixed_ms * 1e6)) * self._slot_bytes / 2**20
         return (
-            f"A delay of {fixed_ns / 1e6:.0f} ms needs {needed_mb:.0f} MB for frames of this size, and "
+            f"A delay of {fixed_ms:.0f} ms needs {needed_mb:.0f} MB for frames of this size, and "
             f"{self._memory_bytes / 2**20:.0f} MB are allowed: it is {self._shift_ns / 1e6:.0f} ms. "
             "Choose a shorter delay or a smaller source."
         )
@@ -142,10 +151,10 @@ class SteadyDelay:
         self._ring = max(self._ring, min(wide, self._slots()))
 
     def _wanted_steps(self, now_ns: int) -> int:
-        if self._fixed_ns is None:
+        if self._fixed_ms is None:
             steps = self._steps.look(now_ns, self._camera)
         else:
-            steps = self._fixed_steps(self._fixed_ns)
+            steps = self._fixed_steps(round(self._fixed_ms * 1e6))
         return min(steps, self._longest_steps())
 
     def _fixed_steps(self, fixed_ns: int) -> int:

@@ -6,10 +6,12 @@ from itertools import pairwise
 from statistics import pstdev
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from obs_faceswap.engine.delay import LONGEST_MS, SteadyDelay
+from obs_faceswap.engine.settings import Settings
 
 MS = 1_000_000
 OBS_FPS = 60
@@ -135,7 +137,7 @@ def test_the_delay_is_the_smallest_that_holds(engine_ms, fps, periods):
     assert stream.delay.hold_ns == pytest.approx(stream.delay.shift_ns - 0.5e9 / fps, abs=MS)
 
 
-@settings(max_examples=25, deadline=None)
+@hypothesis_settings(max_examples=25, deadline=None)
 @given(
     engine_fps=st.floats(8, 60),
     fps=st.sampled_from([24, 25, 30, 50, 60]),
@@ -194,7 +196,7 @@ def test_a_load_that_comes_and_goes_makes_it_fall_ever_less_often():
     assert stream.changes(600) <= 4 < stream.changes(0) / 3
 
 
-@settings(max_examples=25, deadline=None)
+@hypothesis_settings(max_examples=25, deadline=None)
 @given(
     before=st.sampled_from([15, 24, 30, 60]),
     after=st.sampled_from([15, 24, 30, 60]),
@@ -219,7 +221,7 @@ def test_an_interruption_is_no_new_rate():
 
 
 @given(fixed_ms=st.integers(0, LONGEST_MS), fps=st.sampled_from([15, 25, 30, 60]))
-@settings(max_examples=30, deadline=None)
+@hypothesis_settings(max_examples=30, deadline=None)
 def test_a_fixed_delay_is_kept_to_half_a_period(fixed_ms, fps):
     stream = Stream(SteadyDelay(fixed_ms), always(12), fps=lambda s: fps).run(15)
     assert stream.delay.shift_ns == pytest.approx(fixed_ms * MS, abs=0.63e9 / fps)
@@ -246,7 +248,7 @@ def waiting_results(stream, seconds=15):
     return most
 
 
-@settings(max_examples=25, deadline=None)
+@hypothesis_settings(max_examples=25, deadline=None)
 @given(fixed_ms=st.sampled_from([None, 100, 500, 2000, 5000]), engine_ms=st.floats(8, 120))
 def test_the_ring_holds_what_waits(fixed_ms, engine_ms):
     stream = Stream(SteadyDelay(fixed_ms), always(engine_ms, engine_ms / 5))
@@ -270,6 +272,16 @@ def test_a_fixed_delay_shorter_than_the_engine_needs_is_said():
     longer = SteadyDelay(400)
     Stream(longer, always(150)).run(10)
     assert longer.notice == ""
+
+
+def test_another_choice_acts_at_once_and_keeps_what_is_known():
+    stream = automatic(always(40)).run(10)
+    delay, period_ns = stream.delay, 1e9 / 30
+    for chosen, periods in (({"delay": "fixed", "delay_ms": 5000}, 150), ({"delay": "off"}, 0), ({}, 3)):
+        delay.follow(Settings(**chosen))
+        delay.note(10_000 * MS, 10_050 * MS)
+        assert delay.shift_ns == pytest.approx(periods * period_ns, abs=0.5 * period_ns)
+        assert (delay.results_needed > 100) == (periods == 150)
 
 
 def test_the_ring_never_shrinks():
