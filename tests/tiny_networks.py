@@ -137,3 +137,27 @@ def _answering(name, shape, answers) -> bytes:
 
 def _batch(array) -> np.ndarray:
     return np.asarray(array, np.float32)[None]
+
+
+def one_photo(side=128, source=(1, 512), mask=None) -> bytes:
+    """A one-photo network: the face is `target` moved by the mean of `source`; also a mask if given."""
+    nodes = [
+        helper.make_node("ReduceMean", ["source"], ["mean"], keepdims=0),
+        helper.make_node("Add", ["target", "mean"], ["output"]),
+    ]
+    outputs, constants = {"output": (1, 3, side, side)}, {}
+    if mask is not None:
+        constants["mask_fixed"] = np.asarray(mask, np.float32)[None, None]
+        nodes.append(helper.make_node("Identity", ["mask_fixed"], ["mask"]))
+        outputs["mask"] = (1, 1, side, side)
+    return model(nodes, {"source": source, "target": (1, 3, side, side)}, outputs, constants)
+
+
+def recognizer(length=512) -> bytes:
+    """A recognition network: the mean of each color, repeated."""
+    constants = {"ones": np.ones((3, length), np.float32) * np.arange(1, length + 1, dtype=np.float32)}
+    nodes = [
+        helper.make_node("ReduceMean", ["input"], ["colors"], axes=[2, 3], keepdims=0),
+        helper.make_node("MatMul", ["colors", "ones"], ["embedding"]),
+    ]
+    return model(nodes, {"input": (1, 3, 112, 112)}, {"embedding": (1, length)}, constants)
