@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from obs_faceswap.engine.errors import FaceSwapError
+from obs_faceswap.engine.governor import Plan
 from obs_faceswap.engine.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Engine(Protocol):
         """Whether the Morph setting acts on the worn face."""
         ...
 
-    def process(self, frame: "Frame", settings: Settings) -> "Result":
+    def process(self, frame: "Frame", settings: Settings, plan: Plan) -> "Result":
         """Changes the frame's planes in place to what may be shown."""
         ...
 

@@ -56,15 +56,15 @@ class Regulator:
         """Takes over changed settings."""
         self._governor.update(settings)
 
-    def is_due(self, now_ns: int) -> bool:
-        """Whether the plan's frame rate allows one more frame now; True counts it as begun."""
+    def is_due(self, arrival_ns: int) -> bool:
+        """Whether the plan's frame rate allows a frame that came in then; True counts it as begun."""
         if self.plan.max_fps is None:
             return True
         period_ns = 1e9 / self.plan.max_fps
-        if now_ns < self._due_ns - _EARLY * period_ns:
+        if arrival_ns < self._due_ns - _EARLY * period_ns:
             return False
-        is_in_step = now_ns - self._due_ns < period_ns  # else it was a pause, and is not made up for
-        self._due_ns = (self._due_ns if is_in_step else now_ns) + period_ns
+        is_in_step = arrival_ns - self._due_ns < period_ns  # else it was a pause, and is not made up for
+        self._due_ns = (self._due_ns if is_in_step else arrival_ns) + period_ns
         return True
 
     def note_frame(self, ms: float) -> None:

@@ -17,6 +17,7 @@ from obs_faceswap.engine import exchange as ex
 from obs_faceswap.engine.errors import FaceError, UnsupportedModelError
 from obs_faceswap.engine.exchange import Exchange, Slots, now_ns
 from obs_faceswap.engine.loader import DEVICES, Engine, Load, Loader, explain, face_name, load_engine, needs
+from obs_faceswap.engine.regulator import ReadHost, Regulator, no_host
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.stats import Report, Stats
 
@@ -38,6 +39,7 @@ _LOG_EVERY_NS = 60_000_000_000
 _PACE_NS = 3_000_000_000  # figures are a mean over so long
 _PACE_FRAMES = 200
 _KINDS = ("swapped", "frozen", "covered", "original")  # types.Shown in its order
+_SWAP = "swap"  # pipeline.Stage of the swap
 
 
 class State(StrEnum):
@@ -79,6 +81,7 @@ class Worker:
         every_second: called on the worker's thread about once a second and at its end.
         load: makes an engine; slow, called on a thread of its own.
         name: of the filter's source, for the log; may be changed at any time.
+        read_host: how the program fares that shows the frames; asked on the worker's thread.
     """
 
     def __init__(
@@ -89,6 +92,7 @@ class Worker:
         every_second: Callable[[], None] = _nothing,
         load: Load = load_engine,
         name: str = "",
+        read_host: ReadHost = no_host,
     ) -> None:
         self._exchange = exchange
         self._settings = settings
@@ -109,6 +113,7 @@ class Worker:
         self._notice = ""
         self._status = Status(State.LOADING, "Starting …")
         self._pace = _Pace()
+        self._regulator = Regulator(settings, read_host)
         self.stats = Stats()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="face swap worker", daemon=True)
@@ -159,6 +164,7 @@ class Worker:
     # --- the thread ---
 
     def _run(self) -> None:
+        self._regulator.begin()
         next_s = time.monotonic()
         while not self._stop.is_set():
             try:
@@ -231,6 +237,7 @@ class Worker:
         self._usual_ns = 0.0
         self._worn = self._asked
         self._pace = _Pace()
+        self._regulator.use(engine.provider)
         self._tell_worn(engine, self._asked or self._settings)
 
     def _tell_worn(self, engine: Engine, settings: Settings) -> None:
@@ -295,7 +302,8 @@ class Worker:
             return False
         slots, index = taken
         target = self._exchange.result_slot(slots=slots)
-        if target is None:  # all of them hold results that wait to be shown
+        # All of them hold results that wait to be shown, or the plan leaves this frame out.
+        if target is None or not self._regulator.is_due(slots.metas[index].arrival_ns):
             self._exchange.release(ex.INPUT_READ_WORKER)
             return False
         try:
@@ -310,7 +318,9 @@ class Worker:
     def _process(self, engine: Engine, slots: Slots, target: int) -> None:
         """Turns the copy into a finished frame and publishes it."""
         started_ns = now_ns()
-        result = engine.process(self._frames_of(slots).frame(target), self._settings)
+        self._regulator.update(self._settings)
+        frame = self._frames_of(slots).frame(target)
+        result = engine.process(frame, self._settings, self._regulator.plan)
         slots.metas[target].kind = _KINDS.index(result.shown)
         self._exchange.publish_result(slots, target)
         self._failures = 0
@@ -329,6 +339,10 @@ class Worker:
         self._usual_ns = 0.9 * self._usual_ns + 0.1 * took_ns if self._usual_ns else took_ns
         self._notice = result.notice
         self._pace.tick(end_ns)
+        swap_ms = result.stages_ms.get(_SWAP)
+        self._regulator.note_frame(took_ns / 1e6 - (swap_ms or 0.0))
+        if swap_ms is not None:
+            self._regulator.note_swap(swap_ms)
         self.stats.delay.add((end_ns - meta.arrival_ns) / 1e6)
         self.stats.add(result.shown, result.stages_ms, took_ns / 1e6, end_ns / 1e9)
 
@@ -348,10 +362,13 @@ class Worker:
         if per_second is None:
             return self._notice
         delay_ms = self._exchange.words[ex.DELAY_NS] / 1e6
-        return f"{per_second:.0f} frames a second, {delay_ms:.0f} ms behind. {self._notice}".strip()
+        pace = f"{per_second:.0f} frames a second, {delay_ms:.0f} ms behind."
+        return " ".join(part for part in (pace, self._regulator.text, self._notice) if part)
 
     def _each_second(self) -> None:
+        self._regulator.update(self._settings)
         if self._status.state is State.RUNNING:
+            self._regulator.each_second(now_ns() / 1e9, self._exchange.words[ex.FRAMES_IN])
             self._tell_figures()
         try:
             self._every_second()

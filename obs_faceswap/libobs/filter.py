@@ -12,6 +12,7 @@ from obs_faceswap.engine.settings import Cover
 from obs_faceswap.engine.worker import State, Status, Worker
 from obs_faceswap.libobs import abi, report, stored
 from obs_faceswap.libobs.gpu import GpuPath
+from obs_faceswap.libobs.lag import lag
 from obs_faceswap.libobs.planes import blank, copy_in, copy_out
 from obs_faceswap.ui.obs_properties import Severity, View
 
@@ -54,8 +55,9 @@ class Filter:
         """Starts the worker, unless it runs."""
         if self._worker is None:
             self._worker = Worker(
-                self._exchange, self._settings, self._on_news, self._write_report, name=self._name
-            )
+                self._exchange, self._settings, self._on_news, self._write_report,
+                name=self._name, read_host=lag(self._obs).read,
+            )  # fmt: skip
             self._worker.start()
 
     def ask_to_stop(self) -> None:

@@ -5,7 +5,6 @@ from typing import Any
 
 from obs_faceswap.engine.meter import Host
 from obs_faceswap.libobs import abi
-from obs_faceswap.libobs.api import obs
 
 
 class Lag:
@@ -42,6 +41,6 @@ class Lag:
 
 
 @cache
-def lag() -> Lag:
-    """The one of this process."""
-    return Lag(obs())
+def lag(api: Any) -> Lag:
+    """The one of an OBS, and so of the process."""
+    return Lag(api)

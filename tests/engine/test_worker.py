@@ -15,8 +15,10 @@ from obs_faceswap.engine.cover_thread import CoverThread
 from obs_faceswap.engine.errors import FaceError, ModelMissingError
 from obs_faceswap.engine.exchange import Exchange, key_of, now_ns
 from obs_faceswap.engine.formats import PixelFormat
+from obs_faceswap.engine.governor import Plan
 from obs_faceswap.engine.loader import Choices, Loader, explain, face_name, needs
-from obs_faceswap.engine.settings import Settings
+from obs_faceswap.engine.meter import Host
+from obs_faceswap.engine.settings import Settings, Target
 from obs_faceswap.engine.types import Result, Shown
 from obs_faceswap.engine.worker import State, Worker
 
@@ -31,12 +33,14 @@ class FakeEngine:
         self.number = number
         self.provider, self.notice, self.has_morph = "cpu", "", False
         self.frames, self.settings, self.adopted, self.closed = [], [], [], False
+        self.plans = []
         self.errors = []
         self.result = Result(Shown.SWAPPED, [], {"swap": 1.0}, "")
 
-    def process(self, frame, settings):
+    def process(self, frame, settings, plan):
         self.frames.append(frame)
         self.settings.append(settings)
+        self.plans.append(plan)
         if self.errors:
             raise self.errors.pop(0)
         for plane in frame.planes:
@@ -445,6 +449,41 @@ def test_status_gets_figures_after_some_seconds(monkeypatch):
     made._each_second()
     made._each_second()
     assert len(news) == told + 1
+
+
+def test_a_slow_engine_follows_the_plan_of_its_target_and_says_so(monkeypatch):
+    clock = SimpleNamespace(ns=1_000_000_000)
+    monkeypatch.setattr(worker, "now_ns", lambda: clock.ns)
+    settings = Settings(face="Anna", target=Target.SMOOTH)
+    engine = FakeEngine()
+    engine.result = Result(Shown.SWAPPED, [], {"swap": 90.0}, "")
+    made, _ = loaded(engine, settings=settings, read_host=lambda: Host(clock.ns // 10**7, 0, 0.1))
+    made._exchange.words[ex.SHOWING] = 1
+    for second in range(12):
+        for _ in range(10):
+            made._exchange.choose(offered(made._exchange), now_ns())
+            made._exchange.words[ex.FRAMES_IN] += 3  # the engine is too slow for the other two
+            clock.ns += 100_000_000
+            made.step()
+        made._each_second()
+        assert not (engine.plans[-1].reproject and second < 3)
+    assert engine.plans[-1].reproject
+    assert "Smooth target: 10 frames a second, reprojected." in made.status().line()
+    made.set_settings(ANNA)
+    offered(made._exchange)
+    made.step()
+    assert engine.plans[-1] == Plan()
+
+
+def test_frames_that_the_target_does_not_need_are_left_out():
+    made, _ = loaded(FakeEngine(), settings=Settings(face="Anna", target=Target.SMOOTH, target_fps=10))
+    done = 0
+    for number in range(60):
+        slots = offered(made._exchange)
+        slots.metas[made._exchange.words[ex.INPUT_NEWEST] - 1].arrival_ns = 10**9 + number * 33_333_333
+        done += made.step()
+        made._exchange.choose(slots, now_ns())
+    assert done == 20
 
 
 def test_one_log_line_a_minute(monkeypatch, caplog):

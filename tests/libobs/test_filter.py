@@ -29,7 +29,7 @@ class Engine:
 
     provider, notice, has_morph = "cpu", "", False
 
-    def process(self, frame, settings):
+    def process(self, frame, settings, plan):
         for plane in frame.planes:
             plane += 1
         return Result(Shown.SWAPPED)
