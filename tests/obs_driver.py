@@ -14,6 +14,7 @@ from av.video.reformatter import Colorspace
 from onnx import helper
 from tiny_networks import model
 
+from obs_faceswap.engine import folders
 from obs_faceswap.ui.obs_config import source_filter
 from obs_faceswap.ui.obs_websocket import ObsError, ObsRequestError
 from obs_faceswap.ui.virtual_display import window_titles
@@ -103,6 +104,12 @@ def slow_dfm(layers=50, size=128, channels=64):
     face = (1, size, size, 3)
     outputs = {"out_face_mask:0": mask, "out_celeb_face:0": face, "out_celeb_face_mask:0": mask}
     return model(nodes, {"in_face:0": face}, outputs, weights)
+
+
+def lend_networks(home):
+    """Lets a home of the project that is otherwise empty use the user's networks."""
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "cache").symlink_to(folders.cache_dir())
 
 
 def read_clip(path):

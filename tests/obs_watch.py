@@ -18,9 +18,9 @@ LONGEST_STILL_S = 20.0  # without a new frame OBS counts as hung; software rende
 _STACKS_S = 60.0
 _PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
-_SHUTDOWN_KEY = "== Profiler Results"
+# OBS separates number and unit by one of Unicode's narrow spaces.
 _TICK_SOURCES = re.compile(
-    r"tick_sources: min=([\d.]+) ms, median=([\d.]+) ms, max=([\d.]+) ms, 99th percentile=([\d.]+) ms"
+    r"tick_sources: min=([\d.]+)\sms, median=([\d.]+)\sms, max=([\d.]+)\sms, 99th percentile=([\d.]+)\sms"
 )
 
 
@@ -29,7 +29,7 @@ class HangError(AssertionError):
 
 
 def stacks(pid):
-    """Where each thread of a process is, as far as this machine has means to say."""
+    """Where those threads of a process are that wait for a lock or are in Python, as far as can be said."""
     if shutil.which("gdb") is None:
         os.kill(pid, signal.SIGABRT)  # Python's fault handler writes its threads into OBS's log
         return "gdb is not installed; the log ends with the Python threads."
@@ -37,7 +37,8 @@ def stacks(pid):
     done = subprocess.run(
         command, capture_output=True, text=True, errors="replace", check=False, timeout=_STACKS_S
     )
-    return "\n".join(line for line in done.stdout.splitlines() if not line.startswith("[New LWP"))
+    threads = re.split(r"\n(?=Thread \d)", done.stdout)
+    return "\n".join(thread for thread in threads if re.search("mutex_lock|[Pp]ython|_Py", thread))
 
 
 @contextmanager
