@@ -1,6 +1,9 @@
 """Putting a crop back into its frame, and covering other faces."""
 
 import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 import cv2
@@ -8,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from obs_faceswap.engine import pixels
+from obs_faceswap.engine.blend import blend_bgr, blend_chroma, blend_luma, blend_samples, encoded
 from obs_faceswap.engine.pixels import Roi, Samples
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.types import Frame, ImageBGR, Mask, Points, SwappedFace, Warp
@@ -15,6 +19,12 @@ from obs_faceswap.engine.types import Frame, ImageBGR, Mask, Points, SwappedFace
 Doubles: TypeAlias = npt.NDArray[np.float64]
 
 _SMALLEST = 1 / 255  # DeepFaceLive's FaceMerger: less than this of a mask is nothing
+
+_BAND_PIXELS = 1 << 17
+_COARSE = (
+    0.4  # crop pixels a frame pixel, up to which half of the frame's pixels show all that is in the crop
+)
+_BORDER = 2  # crop pixels
 
 _LEAST_SCALE = 1e-6  # crop pixels a frame pixel: a crop larger than any frame
 
@@ -31,9 +41,9 @@ def merge(frame: Frame, swapped: SwappedFace, warp: Warp, mask: Mask, settings: 
 
     Args:
         frame: the frame that the crop was cut from.
-        swapped: the crop; its own mask is not used.
+        swapped: the crop, how much of it is new, and its tone; its own mask is not used.
         warp: frame to crop, as the crop was cut.
-        mask: (S, S), 0..1, the finished mask.
+        mask: (M, M), 0..1, the finished mask; it may be coarser than the crop.
         settings: `face_scale` (around the crop's center), `offset_x` and `offset_y` (in parts of the crop's
             side, along the crop's axes, right and down) and `opacity` are used.
 
@@ -43,28 +53,152 @@ def merge(frame: Frame, swapped: SwappedFace, warp: Warp, mask: Mask, settings: 
         if there is one, still shows.
 
     Raises:
-        ValueError: crop and mask are not squares of the warp's size.
+        ValueError: the crop is no square of the warp's size, or the mask none that is not larger.
         FrameFormatError: the frame's color matrix cannot be used.
     """
-    shape = (warp.size, warp.size)
-    if swapped.crop.shape != (*shape, 3) or mask.shape != shape:
-        raise ValueError(f"Expected crop and mask of {shape}, found {swapped.crop.shape} and {mask.shape}.")
+    size, sides = warp.size, mask.shape
+    if swapped.crop.shape != (size, size, 3) or sides != (sides[0], sides[0]) or sides[0] > size:
+        raise ValueError(
+            f"Expected a crop of {(size, size)} and a mask of this size or smaller, found "
+            f"{swapped.crop.shape} and {sides}."
+        )
     matrix = _placed(warp, settings)
     if _scale(matrix) < _LEAST_SCALE:
         return None
-    roi = _shown_region(frame, mask, matrix)
+    roi = _shown_region(frame, mask, matrix, size)
     if roi is None:
         return None
-    layer, matrix = _layer(swapped.crop, mask, matrix)
-    part, is_shown = np.float32(settings.opacity / 255), False
-    for band in pixels.bands(frame, roi):
-        warped = _warped(layer, matrix, band)
-        bgr: Samples = cv2.cvtColor(warped, cv2.COLOR_BGRA2BGR)
-        weights = cv2.extractChannel(warped, 3)
-        if weights.any():
-            pixels.blend_bgr(frame, band, bgr, weights * part)
-            is_shown = True
-    return roi if is_shown else None
+    stored = pixels.flipped(frame, roi)
+    face = _Face(frame, swapped, _weights(mask, size), _from_stored(frame, matrix), settings.opacity)
+    put = _way(face, stored)
+    is_shown = [put(face, band) for band in _bands(stored)]
+    return roi if any(is_shown) else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Face:
+    """What is put where.
+
+    Attributes:
+        weights: (S, S) uint8, of the crop's size, without the swap's own alpha.
+        matrix: from the frame's stored pixels to the crop's, (2, 3).
+    """
+
+    frame: Frame
+    swapped: SwappedFace
+    weights: Samples
+    matrix: Doubles
+    opacity: float
+
+    def faded(self, weights: Samples) -> Samples:
+        """Weights by the opacity."""
+        return weights if self.opacity >= 1 else cv2.convertScaleAbs(weights, alpha=self.opacity)
+
+
+_Put: TypeAlias = Callable[[_Face, Roi], bool]  # puts the face into a band; whether it shows there
+
+
+def _way(face: _Face, stored: Roi) -> _Put:
+    """How a face is put: as cheaply as its place allows."""
+    if _lies_on_pixels(face, stored):
+        return _copied
+    layer, matrix = _layer(face)
+    has_halves = pixels.chroma_step(face.frame.format) == (2, 2)
+    if has_halves and _scale(matrix) <= _COARSE:
+        return partial(_doubled, layer=layer, matrix=matrix)
+    return partial(_resampled, layer=layer, matrix=matrix)
+
+
+def _bands(stored: Roi) -> Iterator[Roi]:
+    """A region in pieces that stay in the processor's cache; each begins on the chroma grid."""
+    x0, y0, x1, y1 = stored
+    rows = max(2, _BAND_PIXELS // (x1 - x0) // 2 * 2)
+    for top in range(y0, y1, rows):
+        yield x0, top, x1, min(top + rows, y1)
+
+
+def _lies_on_pixels(face: _Face, stored: Roi) -> bool:
+    """Whether the crop's pixels are frame pixels, in all of a region."""
+    shift = face.matrix[:, 2]
+    down = -1.0 if face.frame.flip else 1.0
+    if not np.array_equal(face.matrix[:, :2], np.diag((1.0, down))) or (shift != np.round(shift)).any():
+        return False
+    corners = _through(face.matrix, [stored[:2], (stored[2] - 1, stored[3] - 1)])
+    return bool((corners >= 0).all() and (corners < len(face.swapped.crop)).all())
+
+
+def _copied(face: _Face, band: Roi) -> bool:
+    """Puts a band of a crop that lies on frame pixels."""
+    corners = _through(face.matrix, [band[:2], (band[2] - 1, band[3] - 1)])
+    (x0, y0), (x1, y1) = corners.min(0).astype(int), corners.max(0).astype(int) + 1
+    there = np.s_[y0:y1, x0:x1]
+    weights = _with_alpha(face.weights[there], face.swapped, there)
+    if not weights.any():
+        return False
+    if face.frame.flip:
+        weights = weights[::-1]
+    new = encoded(face.frame, face.swapped.crop[there], face.swapped.tone)
+    new = new[::-1] if face.frame.flip else new
+    blend_samples(face.frame, band, np.ascontiguousarray(new), face.faded(np.ascontiguousarray(weights)))
+    return True
+
+
+def _resampled(face: _Face, band: Roi, layer: Samples, matrix: Doubles) -> bool:
+    """Puts a band of a crop that lies anyhow."""
+    warped = _warped(layer, matrix, band)
+    weights = cv2.extractChannel(warped, 3)
+    if not weights.any():
+        return False
+    blend_samples(face.frame, band, warped, face.faded(weights))
+    return True
+
+
+def _doubled(face: _Face, band: Roi, layer: Samples, matrix: Doubles) -> bool:
+    """Puts a band of a crop much coarser than the frame: resampled as fine as chroma, and luma enlarged."""
+    frame, (x0, y0, x1, y1) = face.frame, band
+    # Half-size pixel i has its center at 2 i + 0.5; one more on each side, for luma between them.
+    halved = np.column_stack([matrix[:, :2] * 2, matrix[:, 2] + matrix[:, :2] @ (0.5, 0.5)])
+    small = _warped(layer, halved, (x0 // 2 - 1, y0 // 2 - 1, (x1 + 1) // 2 + 1, (y1 + 1) // 2 + 1))
+    weights = face.faded(found := cv2.extractChannel(small, 3))
+    if not found.any():
+        return False
+    rows, columns = y1 - y0, x1 - x0
+    luma, wide = (_twice(channel)[:rows, :columns] for channel in (cv2.extractChannel(small, 0), weights))
+    blend_luma(frame, band, luma, wide)
+    blend_chroma(
+        frame, band, np.ascontiguousarray(small[1:-1, 1:-1]), np.ascontiguousarray(weights[1:-1, 1:-1])
+    )
+    return True
+
+
+def _twice(samples: Samples) -> Samples:
+    """Samples at twice the size, without the ones that the outermost gave."""
+    size_wh = (2 * samples.shape[1], 2 * samples.shape[0])
+    return cv2.resize(samples, size_wh, interpolation=cv2.INTER_LINEAR)[2:-2, 2:-2]
+
+
+def _weights(mask: Mask, size: int) -> Samples:
+    """A mask as bytes, of the crop's size."""
+    weights = cv2.convertScaleAbs(mask, alpha=255)
+    return weights if len(mask) == size else cv2.resize(weights, (size, size), interpolation=cv2.INTER_LINEAR)
+
+
+def _with_alpha(weights: Samples, swapped: SwappedFace, there: tuple[slice, ...] = ()) -> Samples:
+    """Weights by how much of the crop is new there."""
+    if swapped.alpha is None:
+        return weights
+    return cv2.multiply(weights, swapped.alpha[there], dtype=cv2.CV_8U)
+
+
+def _from_stored(frame: Frame, matrix: Doubles) -> Doubles:
+    """An affine from upright pixels as one from stored pixels."""
+    if not frame.flip:
+        return matrix
+    return matrix @ np.array([[1, 0, 0], [0, -1, frame.height - 1], [0, 0, 1]], np.float64)
+
+
+def _through(matrix: Doubles, points: npt.ArrayLike) -> Doubles:
+    return np.asarray(np.asarray(points, np.float64) @ matrix[:, :2].T + matrix[:, 2], np.float64)
 
 
 def _placed(warp: Warp, settings: Settings) -> Doubles:
@@ -85,29 +219,36 @@ def _scale(matrix: Doubles) -> float:
     return math.sqrt(abs(np.linalg.det(matrix[:, :2])))
 
 
-def _shown_region(frame: Frame, mask: Mask, matrix: Doubles) -> Roi | None:
+def _shown_region(frame: Frame, mask: Mask, matrix: Doubles, size: int) -> Roi | None:
     x, y, width, height = cv2.boundingRect((mask >= _SMALLEST).astype(np.uint8))
     if not width:
         return None
-    # Bilinear interpolation reaches one crop pixel beyond the last one that is not 0.
-    xs, ys = (x - 1, x + width), (y - 1, y + height)
+    # Bilinear interpolation reaches one mask pixel beyond the last one that is not 0.
+    step = size / len(mask)
+    xs, ys = (
+        ((low + 0.5) * step - 0.5, (high + 0.5) * step - 0.5)
+        for low, high in ((x - 1, x + width), (y - 1, y + height))
+    )
     corners = np.array([(cx, cy) for cx in xs for cy in ys], np.float64)
     in_frame = np.linalg.solve(matrix[:, :2], (corners - matrix[:, 2]).T).T
     return pixels.region(frame, in_frame.min(0).tolist(), in_frame.max(0).tolist())
 
 
-def _layer(crop: Samples, mask: Samples, matrix: Doubles) -> tuple[Samples, Doubles]:
-    """The crop with the mask as its alpha, (S + 2, S + 2, 4) uint8, and the affine from the frame to it.
+def _layer(face: _Face) -> tuple[Samples, Doubles]:
+    """The crop in the frame's own samples with the weights as fourth channel, and the affine to it.
 
-    OpenCV warps four channels without a border rule several times as fast as three with one; a border of one
-    pixel of the crop's own colors, with a mask of 0, does what the rule would.
+    OpenCV warps four channels without a border rule several times as fast as three with one; a border of
+    the crop's own colors, with a weight of 0, does what the rule would.
     """
-    crop, mask, matrix = _coarse_enough(crop, mask, matrix)
-    layer = cv2.cvtColor(crop, cv2.COLOR_BGR2BGRA)
-    layer = cv2.copyMakeBorder(layer, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
-    layer[..., 3] = 0
-    layer[1:-1, 1:-1, 3] = np.round(mask * 255)
-    return layer, matrix + np.array([[0, 0, 1], [0, 0, 1]])
+    weights = _with_alpha(face.weights, face.swapped)
+    crop, weights, matrix = _coarse_enough(face.swapped.crop, weights, face.matrix)
+    new = encoded(face.frame, crop, face.swapped.tone)
+    sides = (_BORDER,) * 4
+    new = cv2.copyMakeBorder(new, *sides, cv2.BORDER_REPLICATE)
+    weights = cv2.copyMakeBorder(weights, *sides, cv2.BORDER_CONSTANT, value=0.0)
+    layer = np.empty((*weights.shape, 4), np.uint8)
+    cv2.mixChannels([new, weights], [layer], (0, 0, 1, 1, 2, 2, 3, 3))
+    return layer, matrix + np.array([[0, 0, _BORDER], [0, 0, _BORDER]])
 
 
 def _coarse_enough(crop: Samples, mask: Samples, matrix: Doubles) -> tuple[Samples, Samples, Doubles]:
@@ -157,7 +298,7 @@ def cover_region(frame: Frame, points: Points) -> Roi | None:
     if roi is None:
         return None
     weights = _soft_ellipse(roi, center, half) if known else _all_of(roi)
-    pixels.blend_bgr(frame, roi, _coarse(pixels.to_bgr(frame, roi), float(half.max()) * 2 / _CELLS), weights)
+    blend_bgr(frame, roi, _coarse(pixels.to_bgr(frame, roi), float(half.max()) * 2 / _CELLS), weights)
     return roi
 
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from obs_faceswap.engine.errors import FrameFormatError
 from obs_faceswap.engine.formats import LAYOUTS, PixelFormat
-from obs_faceswap.engine.types import ColorSpace, Frame, ImageBGR, Mask
+from obs_faceswap.engine.types import ColorSpace, Frame, ImageBGR
 
 Roi: TypeAlias = tuple[int, int, int, int]  # x0, y0, x1, y1 in frame pixels, upright, x1 and y1 excluded
 Samples: TypeAlias = npt.NDArray[Any]  # what OpenCV takes and gives
@@ -26,7 +26,7 @@ _HD_ROWS = 720  # from here up a picture that does not say is taken as BT.709
 
 
 @dataclass(frozen=True, slots=True)
-class _Component:
+class Component:
     """Where one of Y, Cb, Cr lies: a plane, every `pitch`-th byte of a row from `channel` on."""
 
     plane: int
@@ -36,24 +36,24 @@ class _Component:
     channel: int = 0
 
 
-def _packed(luma: int, cb: int, cr: int) -> tuple[_Component, ...]:
+def _packed(luma: int, cb: int, cr: int) -> tuple[Component, ...]:
     """4:2:2 in macro-pixels of four bytes; the positions of the first luma, of Cb and of Cr in it."""
-    return _Component(0, 1, 1, 2, luma), _Component(0, 2, 1, 4, cb), _Component(0, 2, 1, 4, cr)
+    return Component(0, 1, 1, 2, luma), Component(0, 2, 1, 4, cb), Component(0, 2, 1, 4, cr)
 
 
-def _planar(x_step: int, y_step: int) -> tuple[_Component, ...]:
-    return _Component(0), _Component(1, x_step, y_step), _Component(2, x_step, y_step)
+def _planar(x_step: int, y_step: int) -> tuple[Component, ...]:
+    return Component(0), Component(1, x_step, y_step), Component(2, x_step, y_step)
 
 
-_COMPONENTS: dict[PixelFormat, tuple[_Component, ...]] = {
+COMPONENTS: dict[PixelFormat, tuple[Component, ...]] = {
     PixelFormat.I420: _planar(2, 2),
     PixelFormat.I422: _planar(2, 1),
     PixelFormat.I444: _planar(1, 1),
-    PixelFormat.NV12: (_Component(0), _Component(1, 2, 2, 2, 0), _Component(1, 2, 2, 2, 1)),
+    PixelFormat.NV12: (Component(0), Component(1, 2, 2, 2, 0), Component(1, 2, 2, 2, 1)),
     PixelFormat.YUY2: _packed(0, 1, 3),
     PixelFormat.YVYU: _packed(0, 3, 1),
     PixelFormat.UYVY: _packed(1, 0, 2),
-    PixelFormat.Y800: (_Component(0),),
+    PixelFormat.Y800: (Component(0),),
 }
 # What turns a pixel of an RGB format into BGR and back.
 _TO_BGR = {
@@ -61,7 +61,7 @@ _TO_BGR = {
     PixelFormat.BGRX: cv2.COLOR_BGRA2BGR,
     PixelFormat.RGBA: cv2.COLOR_RGBA2BGR,
 }
-_FROM_BGR = {
+FROM_BGR = {
     PixelFormat.BGRA: cv2.COLOR_BGR2BGRA,
     PixelFormat.BGRX: cv2.COLOR_BGR2BGRA,
     PixelFormat.RGBA: cv2.COLOR_BGR2RGBA,
@@ -93,7 +93,7 @@ BT709_PARTIAL = partial_range(0.2126, 0.0722)
 
 
 @dataclass(frozen=True, slots=True)
-class _Conversion:
+class Conversion:
     """A colour space as 8-bit OpenCV kernels want it. Matrices act on 0..255 and end in an offset."""
 
     to_bgr: npt.NDArray[np.float32]  # (3, 4), rows B, G, R
@@ -104,7 +104,7 @@ class _Conversion:
 
 
 @lru_cache(maxsize=16)
-def _conversion(color: ColorSpace) -> _Conversion:
+def _conversion(color: ColorSpace) -> Conversion:
     try:
         matrix = np.array(color.matrix, np.float64).reshape(3, 4)
         turn = matrix[::-1, :3]
@@ -121,7 +121,7 @@ def _conversion(color: ColorSpace) -> _Conversion:
     low, high = (tuple(round(v * 255) for v in bound) for bound in (color.range_min, color.range_max))
     luma = np.clip(np.arange(256), low[0], high[0])
     gray = luma * turn[:, :1] + turn[:, 1:].sum(1, keepdims=True) * 128 + offset
-    return _Conversion(
+    return Conversion(
         to_bgr=np.hstack([turn, offset]).astype(np.float32),
         from_bgr=np.hstack([back, -back @ offset]).astype(np.float32),
         low=(low[0], low[1], low[2]),
@@ -130,7 +130,7 @@ def _conversion(color: ColorSpace) -> _Conversion:
     )
 
 
-def _conversion_of(frame: Frame) -> _Conversion:
+def conversion_of(frame: Frame) -> Conversion:
     stated = frame.color
     if stated is None or not any(stated.matrix):  # sources of gray and RGB may leave it at zeros
         stated = BT709_PARTIAL if frame.height >= _HD_ROWS else BT601_PARTIAL
@@ -167,7 +167,7 @@ def region(frame: Frame, low_xy: Sequence[float], high_xy: Sequence[float]) -> R
     inside = _inside((math.ceil(x0), math.ceil(y0), math.floor(x1) + 1, math.floor(y1) + 1), frame)
     if inside[0] >= inside[2] or inside[1] >= inside[3]:
         return None
-    return _flipped(frame, _on_grid(frame, _flipped(frame, inside)))
+    return flipped(frame, on_grid(frame, flipped(frame, inside)))
 
 
 def _inside(roi: Roi, frame: Frame) -> Roi:
@@ -175,13 +175,13 @@ def _inside(roi: Roi, frame: Frame) -> Roi:
     return max(x0, 0), max(y0, 0), min(x1, frame.width), min(y1, frame.height)
 
 
-def _flipped(frame: Frame, roi: Roi) -> Roi:
+def flipped(frame: Frame, roi: Roi) -> Roi:
     """From upright rows to stored rows or back."""
     x0, y0, x1, y1 = roi
     return (x0, frame.height - y1, x1, frame.height - y0) if frame.flip else roi
 
 
-def _on_grid(frame: Frame, stored: Roi) -> Roi:
+def on_grid(frame: Frame, stored: Roi) -> Roi:
     """Rounded outward to whole chroma samples, in stored rows."""
     x_step, y_step = chroma_step(frame.format)
     x0, y0, x1, y1 = stored
@@ -190,14 +190,14 @@ def _on_grid(frame: Frame, stored: Roi) -> Roi:
     return _inside((x0, y0, x1, y1), frame)
 
 
-def _checked(frame: Frame, roi: Roi | None) -> Roi:
+def checked(frame: Frame, roi: Roi | None) -> Roi:
     x0, y0, x1, y1 = roi = roi or whole(frame)
     if not (0 <= x0 < x1 <= frame.width and 0 <= y0 < y1 <= frame.height):
         raise ValueError(f"The region {roi} is empty or leaves the frame of {frame.width}x{frame.height}.")
     return roi
 
 
-def _part(frame: Frame, where: _Component, roi: Roi) -> Samples:
+def part_of(frame: Frame, where: Component, roi: Roi) -> Samples:
     """A view (rows, samples, pitch) of one component's bytes; `roi` is in stored rows, on the grid."""
     x0, y0, x1, y1 = roi
     x0, x1 = x0 // where.x_step, -(-x1 // where.x_step)
@@ -206,15 +206,10 @@ def _part(frame: Frame, where: _Component, roi: Roi) -> Samples:
     return rows.reshape(y1 - y0, x1 - x0, where.pitch)
 
 
-def _load(frame: Frame, where: _Component, roi: Roi) -> Samples:
+def load(frame: Frame, where: Component, roi: Roi) -> Samples:
     """One component's samples, (rows, samples)."""
-    part = _part(frame, where, roi)
+    part = part_of(frame, where, roi)
     return part[..., 0] if where.pitch == 1 else cv2.extractChannel(part, where.channel)
-
-
-def _store(frame: Frame, where: _Component, roi: Roi, samples: Samples) -> None:
-    part = _part(frame, where, roi)
-    part[..., where.channel] = samples
 
 
 def _clamped(samples: Samples, low: int, high: int) -> Samples:
@@ -226,10 +221,10 @@ def _clamped(samples: Samples, low: int, high: int) -> Samples:
     return cv2.min(samples, high) if high < 255 else samples  # type: ignore[call-overload]
 
 
-def _pixels(frame: Frame, roi: Roi) -> Samples:
+def pixels_of(frame: Frame, roi: Roi) -> Samples:
     """A view (h, w, bytes per pixel) of an RGB frame; `roi` is in stored rows."""
     pitch = LAYOUTS[frame.format][0].sample_bytes
-    return _part(frame, _Component(0, pitch=pitch), roi)
+    return part_of(frame, Component(0, pitch=pitch), roi)
 
 
 def to_bgr(frame: Frame, roi: Roi | None = None, out: ImageBGR | None = None) -> ImageBGR:
@@ -248,14 +243,14 @@ def to_bgr(frame: Frame, roi: Roi | None = None, out: ImageBGR | None = None) ->
         ValueError: the region is empty or leaves the frame, or `out` is of another size.
         FrameFormatError: the frame's color matrix cannot be used.
     """
-    x0, y0, x1, y1 = upright = _checked(frame, roi)
+    x0, y0, x1, y1 = upright = checked(frame, roi)
     shape = (y1 - y0, x1 - x0, 3)
     picture = np.empty(shape, np.uint8) if out is None else out
     if picture.shape != shape:
         raise ValueError(f"Expected a picture of {shape} to write to, found {picture.shape}.")
     for band in bands(frame, upright):
         _, top, _, bottom = band
-        part = _read(frame, _on_grid(frame, _flipped(frame, band)))
+        part = _read(frame, on_grid(frame, flipped(frame, band)))
         left, above = _lead(frame, band)
         upward = part[::-1] if frame.flip else part
         picture[top - y0 : bottom - y0] = upward[above : above + bottom - top, left : left + shape[1]]
@@ -269,31 +264,26 @@ def bands(frame: Frame, roi: Roi) -> Iterator[Roi]:
     region's intermediate pictures would be asked of the system anew for each frame, at several times the
     cost.
     """
-    x0, first, x1, last = _flipped(frame, roi)
+    x0, first, x1, last = flipped(frame, roi)
     while first < last:
         step = min(_BAND_ROWS - first % _BAND_ROWS, last - first)
-        yield _flipped(frame, (x0, first, x1, first + step))
+        yield flipped(frame, (x0, first, x1, first + step))
         first += step
 
 
 def _lead(frame: Frame, roi: Roi) -> tuple[int, int]:
     """Columns and upright rows that the region's chroma grid has before the region."""
-    grid = _flipped(frame, _on_grid(frame, _flipped(frame, roi)))
+    grid = flipped(frame, on_grid(frame, flipped(frame, roi)))
     return roi[0] - grid[0], roi[1] - grid[1]
-
-
-def _turned(picture: Samples, frame: Frame) -> Samples:
-    """From upright rows to stored rows or back, without gaps between the rows."""
-    return cv2.flip(picture, 0) if frame.flip else np.ascontiguousarray(picture)
 
 
 def _read(frame: Frame, roi: Roi) -> Samples:
     if frame.format in _TO_BGR:
-        return cv2.cvtColor(_pixels(frame, roi), _TO_BGR[frame.format])
+        return cv2.cvtColor(pixels_of(frame, roi), _TO_BGR[frame.format])
     if frame.format is PixelFormat.BGR3:
-        return _pixels(frame, roi).copy()
-    components, conversion = _COMPONENTS[frame.format], _conversion_of(frame)
-    samples = [_load(frame, where, roi) for where in components]
+        return pixels_of(frame, roi).copy()
+    components, conversion = COMPONENTS[frame.format], conversion_of(frame)
+    samples = [load(frame, where, roi) for where in components]
     if len(samples) == 1:
         return _gray(samples[0], conversion)
     rows, columns = roi[3] - roi[1], roi[2] - roi[0]
@@ -302,11 +292,11 @@ def _read(frame: Frame, roi: Roi) -> Samples:
     return cv2.transform(cv2.merge(full), conversion.to_bgr)
 
 
-def _gray(luma: Samples, conversion: _Conversion) -> Samples:
+def _gray(luma: Samples, conversion: Conversion) -> Samples:
     return cv2.cvtColor(cv2.LUT(luma, conversion.gray), cv2.COLOR_GRAY2BGR)
 
 
-def _clamped_all(samples: Sequence[Samples], conversion: _Conversion) -> list[Samples]:
+def _clamped_all(samples: Sequence[Samples], conversion: Conversion) -> list[Samples]:
     limits = zip(samples, conversion.low, conversion.high, strict=True)
     return [_clamped(part, low, high) for part, low, high in limits]
 
@@ -326,22 +316,22 @@ def reduced(frame: Frame, roi: Roi, factor: int) -> ImageBGR:
         ValueError: the region is empty, too small, or leaves the frame.
         FrameFormatError: the frame's color matrix cannot be used.
     """
-    x0, y0, x1, y1 = _checked(frame, roi)
+    x0, y0, x1, y1 = checked(frame, roi)
     size_wh = (x1 - x0) // factor, (y1 - y0) // factor
     if 0 in size_wh:
         raise ValueError(f"The region {roi} is smaller than one pixel of a picture {factor} times smaller.")
-    stored = _flipped(frame, (x0, y0, x0 + size_wh[0] * factor, y0 + size_wh[1] * factor))
-    if frame.format in _COMPONENTS:
-        components = _COMPONENTS[frame.format]
-        samples = [_averaged(_load(frame, where, stored), size_wh) for where in components]
-        small = _of_samples(samples, _conversion_of(frame))
+    stored = flipped(frame, (x0, y0, x0 + size_wh[0] * factor, y0 + size_wh[1] * factor))
+    if frame.format in COMPONENTS:
+        components = COMPONENTS[frame.format]
+        samples = [_averaged(load(frame, where, stored), size_wh) for where in components]
+        small = _of_samples(samples, conversion_of(frame))
     else:
-        small = _averaged(_pixels(frame, stored), size_wh)
+        small = _averaged(pixels_of(frame, stored), size_wh)
         small = cv2.cvtColor(small, _TO_BGR[frame.format]) if frame.format in _TO_BGR else small
     return np.asarray(cv2.flip(small, 0) if frame.flip else small, np.uint8)
 
 
-def _of_samples(samples: Sequence[Samples], conversion: _Conversion) -> Samples:
+def _of_samples(samples: Sequence[Samples], conversion: Conversion) -> Samples:
     """BGR of luma alone, or of luma and chroma of one size."""
     if len(samples) == 1:
         return _gray(samples[0], conversion)
@@ -362,96 +352,17 @@ def _averaged(samples: Samples, size_wh: tuple[int, int]) -> Samples:
 
 def brightness(frame: Frame) -> Samples:
     """What is nearest to brightness among a frame's own samples, upright: luma or green, a view (H, W)."""
-    components = _COMPONENTS.get(frame.format)
+    components = COMPONENTS.get(frame.format)
     stored = (0, 0, frame.width, frame.height)
     if components is None:
-        samples = _pixels(frame, stored)[..., 1]
+        samples = pixels_of(frame, stored)[..., 1]
     else:
-        samples = _part(frame, components[0], stored)[..., components[0].channel]
+        samples = part_of(frame, components[0], stored)[..., components[0].channel]
     return samples[::-1] if frame.flip else samples
 
 
-def _repeated(samples: Samples, where: _Component) -> Samples:
+def _repeated(samples: Samples, where: Component) -> Samples:
     """Samples repeated over their blocks; may be a row or a column longer than the picture."""
     if where.x_step == 2:  # a merge with itself is several times as fast as a resize
         samples = cv2.merge([samples, samples]).reshape(len(samples), -1)
     return np.repeat(samples, 2, axis=0) if where.y_step == 2 else samples
-
-
-def blend_bgr(frame: Frame, roi: Roi, bgr: ImageBGR, mask: Mask) -> None:
-    """Blends a BGR picture into a region of a frame, in place, in the frame's own samples.
-
-    Each sample moves to the picture's by the mask: `sample + mask * (new - sample)`, rounded. Chroma takes
-    the mean of picture and mask over its block. Where the mask is 0 over a whole block no byte changes; alpha
-    never changes.
-
-    Args:
-        frame: any of the twelve formats; its planes are changed.
-        roi: upright region.
-        bgr: (h, w, 3), of the region's size.
-        mask: (h, w), 0..1, of the region's size.
-
-    Raises:
-        ValueError: sizes do not agree, or the region leaves the frame.
-        FrameFormatError: the frame's colour matrix cannot be used.
-    """
-    upright = _checked(frame, roi)
-    shape = (upright[3] - upright[1], upright[2] - upright[0])
-    if bgr.shape != (*shape, 3) or mask.shape != shape:
-        raise ValueError(f"Expected a picture and a mask of {shape}, found {bgr.shape} and {mask.shape}.")
-    stored = _flipped(frame, upright)
-    grid = _on_grid(frame, stored)
-    new, weights = _turned(bgr, frame), _turned(mask, frame)
-    if grid != stored:
-        new, weights = _grown(new, weights, stored, grid)
-    if frame.format in _COMPONENTS:
-        _blend_samples(frame, grid, new, weights)
-    else:
-        _blend_pixels(frame, grid, new, weights)
-
-
-def _grown(bgr: Samples, mask: Samples, roi: Roi, grid: Roi) -> tuple[Samples, Samples]:
-    """Picture and mask of `roi` as picture and mask of the larger `grid`."""
-    sides = (roi[1] - grid[1], grid[3] - roi[3], roi[0] - grid[0], grid[2] - roi[2])
-    return (
-        cv2.copyMakeBorder(bgr, *sides, cv2.BORDER_REPLICATE),
-        cv2.copyMakeBorder(mask, *sides, cv2.BORDER_CONSTANT, value=0.0),
-    )
-
-
-def _blend_pixels(frame: Frame, roi: Roi, bgr: Samples, mask: Samples) -> None:
-    old = _pixels(frame, roi)
-    new = bgr
-    if frame.format in _FROM_BGR:
-        new = cv2.cvtColor(bgr, _FROM_BGR[frame.format])
-        new[..., 3] = old[..., 3]
-    old[...] = _mixed(old, new, mask)
-
-
-def _blend_samples(frame: Frame, roi: Roi, bgr: Samples, mask: Samples) -> None:
-    new = cv2.split(cv2.transform(bgr, _conversion_of(frame).from_bgr))
-    means: dict[tuple[int, int], Samples] = {}
-    for samples, where in zip(new, _COMPONENTS[frame.format], strict=False):  # Y800 has luma alone
-        step = (where.x_step, where.y_step)
-        if step not in means:
-            means[step] = _block_means(mask, where)
-        old = _load(frame, where, roi)
-        _store(frame, where, roi, _mixed(old, _block_means(samples, where), means[step]))
-
-
-def _block_means(samples: Samples, where: _Component) -> Samples:
-    """(h, w) averaged over a component's blocks; an odd last row or column counts as its own neighbour."""
-    if where.x_step == where.y_step == 1:
-        return samples
-    rows, columns = samples.shape
-    missing = (-rows % where.y_step, -columns % where.x_step)
-    if any(missing):
-        samples = cv2.copyMakeBorder(samples, 0, missing[0], 0, missing[1], cv2.BORDER_REPLICATE)
-    size_wh = (samples.shape[1] // where.x_step, samples.shape[0] // where.y_step)
-    # At exactly half the size, bilinear interpolation is the mean of the block, and faster than INTER_AREA.
-    return cv2.resize(samples, size_wh, interpolation=cv2.INTER_LINEAR)
-
-
-def _mixed(old: Samples, new: Samples, mask: Samples) -> Samples:
-    # blendLinear divides by the sum of the weights, which is 1 here; weight 0 gives `old` exactly.
-    return cv2.blendLinear(np.ascontiguousarray(old), new, 1 - mask, mask)

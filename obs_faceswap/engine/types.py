@@ -13,6 +13,7 @@ from obs_faceswap.engine.settings import Settings
 ImageBGR: TypeAlias = npt.NDArray[np.uint8]  # (H, W, 3), blue-green-red, 0..255
 Mask: TypeAlias = npt.NDArray[np.float32]  # (H, W), 0..1, 1 = take the swap
 Plane: TypeAlias = npt.NDArray[np.uint8]  # (rows, bytes per row)
+Tone: TypeAlias = npt.NDArray[np.floating]  # (3, 4) affine of blue, green, red, 0..255
 Points: TypeAlias = npt.NDArray[np.float32]  # (N, 2), x and y; pixel centres lie at whole numbers
 Matrix: TypeAlias = npt.NDArray[np.float32]  # (2, 3) affine
 
@@ -100,6 +101,7 @@ class SwappedFace:
     crop: ImageBGR  # (S, S, 3)
     mask: Mask  # (S, S)
     alpha: Mask | None = None  # (S, S), how much of the crop is new, where the rest is live; None: all of it
+    tone: Tone | None = None  # how the crop's colors are changed when it is put back
 
 
 class Detector(Protocol):

@@ -5,7 +5,7 @@ from engine import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from obs_faceswap.engine import align, pixels
+from obs_faceswap.engine import align, blend, pixels
 from obs_faceswap.engine.formats import PixelFormat
 from obs_faceswap.engine.merge import cover_region, merge
 from obs_faceswap.engine.picture import Picture
@@ -40,7 +40,7 @@ def smooth_frame(pixel_format, width=90, height=70, flip=False):
     ys, xs = np.mgrid[:height, :width]
     picture = np.dstack([90 + xs / 2 + ys / 3, 150 - xs / 3 + ys / 4, 120 + 40 * np.sin(xs / 15 + ys / 20)])
     weights = np.ones((height, width), np.float32)
-    pixels.blend_bgr(frame, pixels.whole(frame), picture.astype(np.uint8), weights)
+    blend.blend_bgr(frame, pixels.whole(frame), picture.astype(np.uint8), weights)
     return frame
 
 
@@ -51,6 +51,7 @@ def changed(frame, before):
 
 PLACES = {
     "upright": warp(1, 0, 45, 35),
+    "on whole pixels": warp(1, 0, 45.5, 34.5),
     "turned, between pixels": warp(0.8, 33, 41.3, 30.7),
     "enlarged": warp(0.6, -20, 45.5, 33.1),
     "half outside": warp(1.1, 12, 2.4, 66.9),
@@ -94,10 +95,11 @@ def test_merging_a_plain_color_agrees_in_every_format(pixel_format):
 
 @pytest.mark.parametrize("flip", [False, True], ids=["top down", "bottom up"])
 @pytest.mark.parametrize("pixel_format", PixelFormat)
-def test_an_untouched_face_put_back_changes_nothing_beyond_interpolation(pixel_format, flip):
+@pytest.mark.parametrize("place", [(1.0, 21, 44.3, 36.8), (1.0, 0, 44.5, 35.5)])
+def test_an_untouched_face_put_back_changes_nothing_beyond_interpolation(pixel_format, flip, place):
     frame = smooth_frame(pixel_format, flip=flip)
     before = pixels.to_bgr(frame)
-    place = warp(1.0, 21, 44.3, 36.8, size=40)
+    place = warp(*place, size=40)
     crop = align.cut(Picture.of(before), place)
     full = np.ones((40, 40), np.float32)
     assert merge(frame, SwappedFace(crop, full), place, full, PLAIN)
@@ -105,6 +107,27 @@ def test_an_untouched_face_put_back_changes_nothing_beyond_interpolation(pixel_f
     # Up to 3 levels a pixel: a shift of half a pixel would show as a mean of 0.3 or more.
     assert np.abs(difference).max() <= 4
     assert np.abs(difference.mean(axis=(0, 1))).max() < 0.25
+
+
+@pytest.mark.parametrize("flip", [False, True], ids=["top down", "bottom up"])
+@pytest.mark.parametrize("pixel_format", [PixelFormat.I420, PixelFormat.NV12])
+@pytest.mark.parametrize("place", [warp(0.2, 33, 45.2, 30.7), warp(0.35, -20, 20.5, 33.1)])
+def test_a_crop_much_coarser_than_the_frame_is_put_back_as_where_chroma_is_not_halved(
+    pixel_format, place, flip
+):
+    frame, fine = (smooth_frame(f, flip=flip) for f in (pixel_format, PixelFormat.I444))
+    before = fine.planes[0].copy()
+    for each in (frame, fine):
+        merge(each, SwappedFace(noise_crop(), disc()), place, disc(), PLAIN)
+    luma = [each.planes[0].astype(int) for each in (frame, fine)]
+    assert np.abs(luma[1] - before).max() > 40
+    assert np.abs(luma[0] - luma[1]).max() <= 6  # at the bends between two pixels of the crop
+    assert np.abs(luma[0] - luma[1]).mean() < 0.6
+    chroma = [cv2.resize(p, (45, 35), interpolation=cv2.INTER_AREA) for p in fine.planes[1:]]
+    is_planar = pixel_format is PixelFormat.I420
+    found = frame.planes[1:] if is_planar else cv2.split(frame.planes[1].reshape(35, 45, 2))
+    for wanted, samples in zip(chroma, found, strict=True):
+        assert np.abs(wanted.astype(int) - samples).mean() < 1
 
 
 @pytest.mark.parametrize("shift", [(0.5, 0), (0, 0.25), (-0.5, 0.5)])
@@ -254,8 +277,44 @@ def test_an_empty_mask_merges_nothing():
 
 def test_a_mask_of_another_size_is_refused():
     frame = smooth_frame(PixelFormat.I420)
-    with pytest.raises(ValueError, match=r"\(32, 32\)"):
-        merge(frame, SwappedFace(noise_crop(), disc()), warp(1, 0, 45, 35), disc(size=30), PLAIN)
+    face = SwappedFace(noise_crop(), disc())
+    for other in (disc(size=34), disc()[1:]):
+        with pytest.raises(ValueError, match=r"\(32, 32\)"):
+            merge(frame, face, warp(1, 0, 45, 35), other, PLAIN)
+    with pytest.raises(ValueError, match=r"\(30, 30, 3\)"):
+        merge(frame, SwappedFace(noise_crop(30), disc()), warp(1, 0, 45, 35), disc(), PLAIN)
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES.keys())
+def test_a_coarser_mask_is_enlarged(place):
+    frame, other = smooth_frame(PixelFormat.BGR3), smooth_frame(PixelFormat.BGR3)
+    coarse = cv2.resize(disc(soft=9), (SIZE // 2, SIZE // 2), interpolation=cv2.INTER_AREA)
+    assert merge(frame, SwappedFace(noise_crop(), coarse), place, coarse, PLAIN)
+    fine = cv2.resize(coarse, (SIZE, SIZE))
+    merge(other, SwappedFace(noise_crop(), fine), place, fine, PLAIN)
+    assert np.abs(pixels.to_bgr(frame).astype(int) - pixels.to_bgr(other)).max() <= 2
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES.keys())
+@pytest.mark.parametrize("pixel_format", [PixelFormat.BGR3, PixelFormat.I420, PixelFormat.Y800])
+def test_what_is_not_new_in_a_crop_is_not_put_back(pixel_format, place):
+    frame, other = smooth_frame(pixel_format), smooth_frame(pixel_format)
+    alpha = disc(soft=8)
+    merge(frame, SwappedFace(noise_crop(), disc(), alpha), place, disc(), PLAIN)
+    both = disc() * alpha
+    merge(other, SwappedFace(noise_crop(), both), place, both, PLAIN)
+    assert np.abs(pixels.to_bgr(frame).astype(int) - pixels.to_bgr(other)).max() <= 4
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES.keys())
+@pytest.mark.parametrize("pixel_format", [PixelFormat.BGRA, PixelFormat.NV12, PixelFormat.Y800])
+def test_a_tone_changes_the_crops_colors(pixel_format, place):
+    frame, other = smooth_frame(pixel_format), smooth_frame(pixel_format)
+    tone = np.array([[0.6, 0.1, 0, 20], [0, 0.5, 0.1, 30], [0.1, 0, 0.7, 10]])
+    toned = cv2.transform(noise_crop(), tone)
+    merge(frame, SwappedFace(noise_crop(), disc(), tone=tone), place, disc(), PLAIN)
+    merge(other, SwappedFace(toned, disc()), place, disc(), PLAIN)
+    assert np.abs(pixels.to_bgr(frame).astype(int) - pixels.to_bgr(other)).max() <= 4
 
 
 FRAMES = st.builds(

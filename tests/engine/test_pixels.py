@@ -7,7 +7,7 @@ from engine import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from obs_faceswap.engine import pixels
+from obs_faceswap.engine import blend, pixels
 from obs_faceswap.engine.errors import FrameFormatError
 from obs_faceswap.engine.formats import PixelFormat
 from obs_faceswap.engine.types import ColorSpace
@@ -61,7 +61,7 @@ def test_blending_agrees_with_the_reference_blend(pixel_format, color, flip):
         before = reference.copied(frame)
         roi = pixels.whole(frame)
         bgr, mask = noise(roi)
-        pixels.blend_bgr(frame, roi, bgr, mask)
+        blend.blend_bgr(frame, roi, bgr, mask)
         for (plane, row, byte), wanted in reference.blend(before, roi, bgr, mask).items():
             # Rounded three times at most: the new sample, its block's mean, the mix.
             assert abs(frame.planes[plane][row, byte] - np.clip(wanted, 0, 255)) <= 1.5
@@ -87,7 +87,7 @@ def test_a_color_written_everywhere_is_read_again(pixel_format):
     frame = reference.random_frame(pixel_format, 6, 4)
     gray = pixel_format is PixelFormat.Y800
     color = np.array([90, 90, 90] if gray else [60, 110, 200], np.uint8)
-    pixels.blend_bgr(frame, (0, 0, 6, 4), np.tile(color, (4, 6, 1)), np.ones((4, 6), np.float32))
+    blend.blend_bgr(frame, (0, 0, 6, 4), np.tile(color, (4, 6, 1)), np.ones((4, 6), np.float32))
     # One step of luma or chroma is up to 2.1 steps of blue.
     assert np.abs(pixels.to_bgr(frame).astype(int) - color).max() <= 2
 
@@ -114,7 +114,7 @@ def test_a_mask_of_zero_changes_no_byte(case):
     frame, roi = case
     before = reference.copied(frame)
     bgr, mask = noise(roi)
-    pixels.blend_bgr(frame, roi, bgr, mask * 0)
+    blend.blend_bgr(frame, roi, bgr, mask * 0)
     assert same_planes(frame, before)
 
 
@@ -124,7 +124,7 @@ def test_pixels_whose_block_the_mask_spares_keep_their_bytes(case):
     before = reference.copied(frame)
     bgr, mask = noise(roi)
     mask[mask < 0.7] = 0
-    pixels.blend_bgr(frame, roi, bgr, mask)
+    blend.blend_bgr(frame, roi, bgr, mask)
     x0, y0, x1, y1 = roi
     full = np.zeros((frame.height, frame.width), np.float32)
     full[y0:y1, x0:x1] = mask
@@ -148,7 +148,7 @@ def test_bytes_between_the_rows_are_not_touched(pixel_format):
     before = [memory.copy() for memory in memories]
     roi = pixels.whole(frame)
     bgr, _ = noise(roi)
-    pixels.blend_bgr(frame, roi, bgr, np.ones((3, 5), np.float32))
+    blend.blend_bgr(frame, roi, bgr, np.ones((3, 5), np.float32))
     for plane, memory, then in zip(frame.planes, memories, before, strict=True):
         used = plane.shape[1]
         assert np.array_equal(memory[:, used:], then[:, used:])
@@ -160,7 +160,7 @@ def test_alpha_is_never_changed(pixel_format):
     frame = reference.random_frame(pixel_format, 16, 16)
     before = reference.copied(frame)
     roi = pixels.whole(frame)
-    pixels.blend_bgr(frame, roi, *noise(roi))
+    blend.blend_bgr(frame, roi, *noise(roi))
     assert np.array_equal(frame.planes[0][:, 3::4], before.planes[0][:, 3::4])
     assert not same_planes(frame, before)
 
@@ -174,8 +174,8 @@ def test_a_region_off_the_grid_blends_as_one_on_the_grid_with_a_mask_of_zero_rou
     # The rest of a shared chroma block repeats the region's border, as its mask says nothing about it.
     full_bgr = cv2.copyMakeBorder(bgr, y0, frame.height - y1, x0, frame.width - x1, cv2.BORDER_REPLICATE)
     full_mask[y0:y1, x0:x1] = mask
-    pixels.blend_bgr(frame, (x0, y0, x1, y1), bgr, mask)
-    pixels.blend_bgr(other, pixels.whole(other), full_bgr, full_mask)
+    blend.blend_bgr(frame, (x0, y0, x1, y1), bgr, mask)
+    blend.blend_bgr(other, pixels.whole(other), full_bgr, full_mask)
     assert same_planes(frame, other)
 
 
@@ -246,9 +246,9 @@ def test_a_picture_or_mask_of_another_size_is_refused():
     frame = reference.random_frame(PixelFormat.I420, 8, 4)
     bgr, mask = noise((0, 0, 8, 4))
     with pytest.raises(ValueError, match=r"\(4, 8\)"):
-        pixels.blend_bgr(frame, (0, 0, 8, 4), bgr, mask[:, 1:])
+        blend.blend_bgr(frame, (0, 0, 8, 4), bgr, mask[:, 1:])
     with pytest.raises(ValueError, match=r"\(4, 8\)"):
-        pixels.blend_bgr(frame, (0, 0, 8, 4), bgr[1:], mask)
+        blend.blend_bgr(frame, (0, 0, 8, 4), bgr[1:], mask)
 
 
 @pytest.mark.parametrize("matrix", [(1.0,) * 12, (1.0, 2.0), (math.nan,) * 12])
@@ -272,6 +272,6 @@ def test_a_mix_lies_between_old_and_new(old, new, weight):
     frame = reference.random_frame(PixelFormat.BGR3, 1, 1)
     frame.planes[0][:] = old
     picture = np.full((1, 1, 3), new, np.uint8)
-    pixels.blend_bgr(frame, (0, 0, 1, 1), picture, np.full((1, 1), weight, np.float32))
+    blend.blend_bgr(frame, (0, 0, 1, 1), picture, np.full((1, 1), weight, np.float32))
     assert min(old, new) <= frame.planes[0].min() <= frame.planes[0].max() <= max(old, new)
     assert abs(frame.planes[0][0, 0] - (old + weight * (new - old))) <= 0.51
