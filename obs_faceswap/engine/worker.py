@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from obs_faceswap.engine import exchange as ex
+from obs_faceswap.engine.delay import SteadyDelay
 from obs_faceswap.engine.errors import FaceError, UnsupportedModelError
 from obs_faceswap.engine.exchange import Exchange, Slots, now_ns
 from obs_faceswap.engine.loader import DEVICES, Engine, Load, Loader, explain, face_name, load_engine, needs
@@ -111,6 +112,7 @@ class Worker:
         self._seen = 0
         self._usual_ns = 0.0
         self._notice = ""
+        self._delay = SteadyDelay(None)
         self._status = Status(State.LOADING, "Starting …")
         self._pace = _Pace()
         self._regulator = Regulator(settings, read_host)
@@ -191,6 +193,7 @@ class Worker:
 
     def _end(self) -> None:
         self._exchange.promise(0)
+        self._exchange.words[ex.HOLD_NS] = self._exchange.words[ex.SHIFT_NS] = 0
         self._loader.close()
         self._drop_engine()
         self._set_status(Status(State.STOPPED, "Stopped."))
@@ -312,6 +315,7 @@ class Worker:
         finally:
             self._exchange.release(ex.INPUT_READ_WORKER)
         self._seen = int(slots.metas[target].sequence)
+        self._delay.arrived(slots.metas[target].arrival_ns, self._seen)
         self._process(engine, slots, target)
         return True
 
@@ -343,8 +347,19 @@ class Worker:
         self._regulator.note_frame(took_ns / 1e6 - (swap_ms or 0.0))
         if swap_ms is not None:
             self._regulator.note_swap(swap_ms)
+        self._hold(meta.arrival_ns, end_ns)
         self.stats.delay.add((end_ns - meta.arrival_ns) / 1e6)
         self.stats.add(result.shown, result.stages_ms, took_ns / 1e6, end_ns / 1e9)
+
+    def _hold(self, arrival_ns: int, end_ns: int) -> None:
+        """Has the graphics thread show finished frames at a steady delay."""
+        exchange, delay = self._exchange, self._delay
+        if exchange.slots is not None:
+            delay.sized(exchange.slots.slot_bytes)
+        delay.follow(self._settings)
+        delay.note(arrival_ns, end_ns)
+        exchange.words[ex.HOLD_NS], exchange.words[ex.SHIFT_NS] = delay.hold_ns, delay.shift_ns
+        exchange.results = delay.results_needed
 
     # Telling.
 
@@ -363,7 +378,9 @@ class Worker:
             return self._notice
         delay_ms = self._exchange.words[ex.DELAY_NS] / 1e6
         pace = f"{per_second:.0f} frames a second, {delay_ms:.0f} ms behind."
-        return " ".join(part for part in (pace, self._regulator.text, self._notice) if part)
+        return " ".join(
+            part for part in (pace, self._delay.notice, self._regulator.text, self._notice) if part
+        )
 
     def _each_second(self) -> None:
         self._regulator.update(self._settings)

@@ -188,6 +188,29 @@ def test_it_sleeps_and_promises_nothing_while_nobody_watches():
     assert made._exchange.words[ex.BUDGET_NS] > 0
 
 
+@pytest.mark.parametrize(
+    ("chosen", "periods"), [({}, 2), ({"delay": "fixed", "delay_ms": 500}, 15), ({"delay": "off"}, 0)]
+)
+def test_frames_are_held_for_the_delay_that_was_chosen(monkeypatch, chosen, periods):
+    period_ns, needs_ns, clock = 33_000_000, 40_000_000, SimpleNamespace(now=10**12)
+    engine = FakeEngine()
+    made, _ = loaded(engine, settings=Settings(face="Anna", **chosen))
+    exchange = made._exchange
+    monkeypatch.setattr(worker, "now_ns", lambda: clock.now)
+    for number in range(40):
+        arrival = 10**12 + number * period_ns
+        clock.now = arrival + needs_ns
+        monkeypatch.setitem(offered.__globals__, "now_ns", lambda arrival=arrival: arrival)
+        slots = offered(exchange)
+        made.step()
+        exchange.choose(slots, arrival + 20 * period_ns)  # shown later, so that there is room
+    assert exchange.words[ex.SHIFT_NS] == periods * period_ns
+    assert exchange.words[ex.HOLD_NS] == max(0, (periods - 0.5) * period_ns)
+    assert exchange.results >= periods
+    made._end()
+    assert exchange.words[ex.SHIFT_NS] == exchange.words[ex.HOLD_NS] == 0
+
+
 def test_the_promise_follows_what_a_frame_usually_takes():
     made, _ = loaded(FakeEngine())
     made._usual_ns = 400e6
