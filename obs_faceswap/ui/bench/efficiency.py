@@ -17,7 +17,7 @@ _SIZES = ("720p", "1080p")
 _WARM_UP = 6
 _CYCLE = 12  # frames with four of the detector's searches
 _SLOW_MS = 200  # frames that take longer are measured in short blocks
-_SLOW_CYCLE = 3  # still one search
+_SLOW_CYCLE = 4  # still one search
 
 
 @dataclass(slots=True)

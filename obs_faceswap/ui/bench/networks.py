@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 _OPSET = 12  # as DeepFaceLab exports
 _SEED = 7
+_GRAPH, _INITIALIZER, _RAW_DATA = 7, 5, 9  # fields of onnx.proto's ModelProto, GraphProto, TensorProto
 _MASK_BIAS = 4.0  # a mask of 0.98 before it gets a face's outline
 
 
@@ -177,9 +178,29 @@ class _Graph:
             helper.make_tensor_value_info(name, TensorProto.FLOAT, ("N", side, side, channels))
             for name, channels in zip(("in_face:0", *outputs), (3, 1, 3, 1), strict=True)
         ]
-        weights = [numpy_helper.from_array(np.asarray(v), name) for name, v in self.weights.items()]
-        graph = helper.make_graph(
-            [to_planes, *self.nodes, *to_pixels], "liae_udt", values[:1], values[1:], weights
-        )
+        graph = helper.make_graph([to_planes, *self.nodes, *to_pixels], "liae_udt", values[:1], values[1:])
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=7)
-        return bytes(model.SerializeToString())
+        weights = (_initializer(name, np.ascontiguousarray(v)) for name, v in self.weights.items())
+        return b"".join([model.SerializeToString(), *(part for parts in weights for part in parts)])
+
+
+def _initializer(name: str, values: Any) -> tuple[bytes, Any]:
+    """A weight, to be put behind a serialized model.
+
+    Protocol Buffers merges a message with another of the same kind behind it. So weights need not go through
+    its own writer, which takes many seconds for the large model.
+    """
+    kind = helper.np_dtype_to_tensor_dtype(values.dtype)
+    tensor = onnx.TensorProto(name=name, data_type=kind, dims=values.shape).SerializeToString()
+    tensor += _head(_RAW_DATA, values.nbytes)
+    in_graph = _head(_INITIALIZER, len(tensor) + values.nbytes) + tensor
+    return _head(_GRAPH, len(in_graph) + values.nbytes) + in_graph, values.tobytes()
+
+
+def _head(field_number: int, length: int) -> bytes:
+    """What comes before a field of bytes or a message: number and kind, then the length, 7 bits a byte."""
+    head = [field_number << 3 | 2]
+    while length > 0x7F:
+        head.append(length & 0x7F | 0x80)
+        length >>= 7
+    return bytes([*head, length])
