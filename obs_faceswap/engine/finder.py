@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from obs_faceswap.engine.detect import overlap
+from obs_faceswap.engine.detectors.decode import overlap
 from obs_faceswap.engine.landmarks import roi_of_kps, roi_of_landmarks, shape_error
 from obs_faceswap.engine.picture import Picture
 from obs_faceswap.engine.settings import Settings

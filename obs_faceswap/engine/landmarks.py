@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from obs_faceswap.engine.align import CANONICAL_FACE
-from obs_faceswap.engine.detect import Network
+from obs_faceswap.engine.detectors.decode import Network
 from obs_faceswap.engine.errors import UnsupportedModelError
 from obs_faceswap.engine.picture import Picture, inverted
 from obs_faceswap.engine.types import Matrix, Points

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from obs_faceswap.engine.detect import overlap
+from obs_faceswap.engine.detectors.decode import overlap
 from obs_faceswap.engine.picture import Picture
 from obs_faceswap.engine.types import Face, Points
 

@@ -1,30 +1,18 @@
 """Decoding of both detectors, on networks that answer what a test wants."""
 
-from types import SimpleNamespace
-
 import cv2
 import numpy as np
 import pytest
+from answers import Answers, picture
 
-from obs_faceswap.engine.detect import BlazeFace, YuNet, detector_for, letterbox, overlap
+from obs_faceswap.engine.detect import detector_for
+from obs_faceswap.engine.detectors.blazeface import BlazeFace
+from obs_faceswap.engine.detectors.decode import letterbox, overlap
+from obs_faceswap.engine.detectors.yunet import YuNet
 from obs_faceswap.engine.errors import UnsupportedModelError
 from obs_faceswap.engine.session import Session
 
 STRIDES = (8, 16, 32)
-
-
-class Answers:
-    """A network that notes its input and gives prepared outputs."""
-
-    def __init__(self, shape, outputs):
-        self.inputs = [SimpleNamespace(name="input", shape=shape)]
-        self.outputs = [SimpleNamespace(name=name, shape=value.shape) for name, value in outputs.items()]
-        self.values = outputs
-        self.seen = None
-
-    def run(self, feeds):
-        self.seen = feeds["input"]
-        return list(self.values.values())
 
 
 def yunet_outputs(side=320):
@@ -61,10 +49,6 @@ def blaze_outputs():
 def blaze(outputs):
     network = Answers((1, 128, 128, 3), outputs)
     return BlazeFace(network), network
-
-
-def picture(width, height):
-    return np.zeros((height, width, 3), np.uint8)
 
 
 def test_yunet_finds_box_points_and_score_in_picture_pixels():
@@ -170,7 +154,7 @@ def test_the_detector_is_chosen_by_the_outputs():
 
 
 def test_letterbox_keeps_the_shape_and_fills_with_black():
-    boxed, scale = letterbox(np.full((300, 600, 3), 200, np.uint8), 100)
+    boxed, scale = letterbox(np.full((300, 600, 3), 200, np.uint8), (100, 100))
     assert scale == pytest.approx(1 / 6)
     assert (boxed[:50] == 200).all()
     assert (boxed[50:] == 0).all()

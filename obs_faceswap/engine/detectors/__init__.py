@@ -1,0 +1,1 @@
+"""Face detection networks, one class per decoder. `engine.detect` chooses among them."""
