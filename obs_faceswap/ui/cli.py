@@ -317,6 +317,32 @@ def bench(
 
 
 @app.command()
+def autotune(
+    face: Annotated[str | None, typer.Option(help="The face to wear; without, the demo's.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting; see `obs-faceswap settings`."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+    models_from: ModelsFrom = None,
+) -> None:
+    """Measure each stage on each device, and propose where to run what."""
+    from obs_faceswap.ui import materials, tuning
+
+    settings = with_texts(Settings(), parsed_settings(set_ or []))
+    settings = replace(settings, face=face or str(materials.packaged("demo/face.jpg")))
+    fetch_weights(models_from)
+    from obs_faceswap.engine.autotune import autotune as measured
+
+    with _progress() as bar:
+        task = bar.add_task("Measuring", total=1.0)
+        found = measured(
+            settings, models_from, lambda what, part: bar.update(task, description=what, completed=part)
+        )
+    typer.echo(json.dumps(tuning.as_dict(found), indent=2) if as_json else tuning.table(found))
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where a recording's files go.")] = Path("demo"),
     seconds: Annotated[float, typer.Option(help="Length of a recording.")] = 10.0,

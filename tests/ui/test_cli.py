@@ -236,7 +236,50 @@ def test_the_demo_gets_its_options(run, finder, monkeypatch, tmp_path):
     assert asked == [(tmp_path, 3.0, True)]
 
 
-@pytest.mark.parametrize("command", ["swap", "doctor", "models", "faces", "settings", "bench", "demo"])
+@pytest.fixture
+def tuned(monkeypatch, home):
+    """What `autotune` was asked for; it measures nothing and finds the same each time."""
+    from obs_faceswap.engine import autotune
+    from obs_faceswap.ui import cli
+
+    asked = []
+
+    def measure(settings, models_from, on_progress):
+        asked.append(settings)
+        on_progress("swap on CPU", 0.5)
+        times = (
+            autotune.Timing(autotune.Stage.SWAP, "cpu", 60.25),
+            autotune.Timing(autotune.Stage.SWAP, "cuda", None, "The card ran out of memory."),
+        )
+        return autotune.Tuning(times, {"device": "cpu", "target": "smooth"}, ("It is slow.",))
+
+    monkeypatch.setattr(autotune, "autotune", measure)
+    monkeypatch.setattr(cli, "fetch_weights", lambda models_from: None)
+    return asked
+
+
+def test_autotune_prints_times_reasons_and_options(run, tuned, dfm):
+    _, out, _ = run("autotune", "--face", dfm, "--set", "target_fps=15")
+    assert "60.25 ms" in out
+    assert "The card ran out of memory." in out
+    assert out.endswith("It is slow.\n\n--set device=cpu --set target=smooth\n")
+    assert (tuned[0].face, tuned[0].target_fps) == (str(dfm), 15)
+
+
+def test_autotune_prints_json_for_the_demos_face(run, tuned):
+    found = json.loads(run("autotune", "--json")[1])
+    assert found == {
+        "stages": {"swap": {"cpu": 60.25, "cuda": None}},
+        "problems": {"swap": {"cuda": "The card ran out of memory."}},
+        "settings": {"device": "cpu", "target": "smooth"},
+        "reasons": ["It is slow."],
+    }
+    assert tuned[0].face.endswith("face.jpg")
+
+
+@pytest.mark.parametrize(
+    "command", ["swap", "doctor", "models", "faces", "settings", "bench", "autotune", "demo"]
+)
 def test_every_command_has_help(run, command):
     status, out, _ = run(command, "--help")
     assert status == 0

@@ -1,0 +1,151 @@
+"""What is proposed by which times, and that everything is measured on every device."""
+
+from dataclasses import replace
+
+import pytest
+import tiny_networks
+
+from obs_faceswap.engine import autotune as autotune_module
+from obs_faceswap.engine import models, providers, session
+from obs_faceswap.engine.autotune import Stage, StoppedError, Timing, autotune, propose
+from obs_faceswap.engine.errors import FaceError, ProviderError
+from obs_faceswap.engine.providers import Device
+from obs_faceswap.engine.settings import Settings
+
+CPU, CARD = "cpu", "cuda"
+
+
+def timings(swap, landmarks=None, detector=None, rest=3.0):
+    """Times by device; a text is the problem there."""
+    found = []
+    for stage, times in (
+        (Stage.SWAP, swap),
+        (Stage.LANDMARKS, landmarks or {CPU: 2.0}),
+        (Stage.DETECTOR, detector or {CPU: 3.0}),
+        (Stage.REST, {CPU: rest}),
+    ):
+        for device, ms in times.items():
+            known = isinstance(ms, float)
+            found.append(Timing(stage, device, ms if known else None, "" if known else ms))
+    return tuple(found)
+
+
+def proposed(*arguments, settings=None, **more):
+    return propose(timings(*arguments, **more), settings or Settings())
+
+
+@pytest.mark.parametrize(
+    ("times", "device"),
+    [
+        ({CPU: 60.0}, CPU),
+        ({CPU: 60.0, CARD: 6.0}, CARD),
+        ({CPU: 6.0, CARD: 6.0}, CPU),
+        ({CPU: 6.0, CARD: 5.0}, CPU),  # not worth a card that a game needs
+        ({CPU: 60.0, CARD: "its driver is too old"}, CPU),
+        ({CPU: 60.0, CARD: 6.0, "directml": 5.0}, "directml"),
+    ],
+)
+def test_a_stage_runs_where_it_is_clearly_fastest(times, device):
+    assert proposed(times).settings["device"] == device
+
+
+def test_what_follows_the_swap_is_said_as_the_same_device():
+    found = proposed({CPU: 60.0, CARD: 6.0}, {CPU: 8.0, CARD: 1.0}, {CPU: 3.0, CARD: 2.9}).settings
+    assert found["landmarks_device"] == "same"
+    assert found["detector_device"] == CPU
+
+
+@pytest.mark.parametrize(
+    ("swap", "rest", "reprojection", "target"),
+    [
+        (10.0, 3.0, "auto", "off"),  # 17 of 33 ms
+        (28.0, 3.0, "yes", "smooth"),  # 35 ms
+        (200.0, 3.0, "yes", "smooth"),
+        (10.0, 60.0, "yes", "smooth"),
+    ],
+)
+def test_a_machine_that_is_too_slow_gets_reprojection_and_a_target(swap, rest, reprojection, target):
+    found = proposed({CPU: swap}, rest=rest)
+    assert (found.settings["reprojection"], found.settings["target"]) == (reprojection, target)
+
+
+def test_the_frame_rate_that_is_asked_for_counts():
+    assert proposed({CPU: 40.0}, settings=Settings(target_fps=15)).settings["target"] == "off"
+    assert proposed({CPU: 10.0}, settings=Settings(target_fps=60)).settings["target"] == "smooth"
+
+
+def test_each_decision_has_its_figures():
+    reasons = proposed({CPU: 60.0, CARD: 6.0}, {CPU: 2.0, CARD: "no memory"}).reasons
+    assert reasons[0] == "Swap: NVIDIA CUDA, 6.0 ms; CPU takes 60.0 ms."
+    assert reasons[1] == "Landmarks: CPU, 2.0 ms; no other device can do it."
+    assert reasons[3].startswith("A frame needs 13.0 ms, 7.0 ms of it without its swap; at 30 frames")
+
+
+@pytest.fixture
+def networks(monkeypatch, tmp_path):
+    """Tiny networks in the place of all, a tiny model to wear, and runs that are over at once."""
+    (tmp_path / "detector").write_bytes(tiny_networks.yunet())
+    (tmp_path / "mesh").write_bytes(tiny_networks.mesh())
+    (tmp_path / "worn.dfm").write_bytes(tiny_networks.dfm(64))
+    monkeypatch.setattr(models, "find_detector", lambda models_from: tmp_path / "detector")
+    monkeypatch.setattr(models, "find", lambda name, models_from: tmp_path / "mesh")
+    monkeypatch.setattr(autotune_module, "_RUNS", (2, 3))
+    return Settings(face_file=str(tmp_path / "worn.dfm"))
+
+
+@pytest.fixture
+def card(monkeypatch):
+    """A second device that runs the detector and fails at the rest."""
+    real = session._open
+
+    def opened(source, label, device, threads):
+        if device == CARD and "detector" not in label:
+            raise ProviderError("The card ran out of memory.")
+        return real(source, label, CPU, threads)
+
+    monkeypatch.setattr(session, "_open", opened)
+    monkeypatch.setattr(providers, "candidates", lambda device: [device])
+    offered = [
+        Device("auto", "Automatic"),
+        Device("tensorrt", "TensorRT"),
+        Device(CARD, "CUDA"),
+        Device(CPU, "CPU"),
+    ]
+    monkeypatch.setattr(providers, "devices", lambda: offered)
+
+
+def test_everything_is_measured_on_the_processor(networks, monkeypatch):
+    monkeypatch.setattr(providers, "devices", lambda: [Device("auto", "Automatic"), Device(CPU, "CPU")])
+    parts = []
+    found = autotune(networks, None, lambda what, part: parts.append((what, part)))
+    assert [timing.stage for timing in found.timings] == ["detector", "landmarks", "swap", "rest"]
+    assert all(timing.ms is not None and timing.ms > 0 for timing in found.timings)
+    assert parts == [
+        ("detector on CPU", 0.0), ("landmarks on CPU", 0.25), ("swap on CPU", 0.5), ("rest on CPU", 0.75),
+    ]  # fmt: skip
+
+
+def test_a_device_that_fails_is_said_and_not_taken(networks, card):
+    found = autotune(networks)
+    known = {(timing.stage, timing.device): timing for timing in found.timings}
+    assert known[Stage.DETECTOR, CARD].ms is not None
+    assert "out of memory" in known[Stage.SWAP, CARD].problem
+    assert known[Stage.SWAP, "tensorrt"].ms is None
+    assert found.settings["device"] == CPU
+
+
+def test_it_stops_between_two_measurements(networks):
+    asked = []
+
+    def is_stopped():
+        asked.append(1)
+        return len(asked) > 1
+
+    with pytest.raises(StoppedError):
+        autotune(networks, is_stopped=is_stopped)
+    assert len(asked) == 2
+
+
+def test_a_face_that_is_not_there_is_the_users_to_know(networks):
+    with pytest.raises(FaceError):
+        autotune(replace(networks, face_file="nobody.dfm"))
