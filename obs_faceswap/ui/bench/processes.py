@@ -19,7 +19,7 @@ _MANY_FRAMES, _QUICK_FRAMES = 20_000, 400
 _FRAMES = {
     "dfm_128": 2000,
     "dfm_224": 50,
-}  # the engine is the same; a frame of the large one takes most of 1 s
+}  # slow ones; the engine is the same
 
 # What OBS does with a script at its start, without OBS; the interpreter itself already runs there.
 _IMPORT = (

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterator
+from itertools import groupby
 from typing import Any
 
 from obs_faceswap.ui.bench.plan import Figures
 from obs_faceswap.ui.bench.run import SECTIONS
 
 _NARROWEST = 9
+_MOST_ALONE = 8  # columns of a table of one row; more are written below each other
 
 
 def table(figures: Figures) -> str:
@@ -20,16 +22,21 @@ def table(figures: Figures) -> str:
 
 
 def _section(figures: Figures) -> Iterator[str]:
-    rows = list(_rows(figures))
+    for head, group in groupby(_rows(figures), lambda row: tuple(row[1])):
+        rows = list(group)
+        if len(rows) == 1 and len(head) > _MOST_ALONE:
+            label, cells = rows[0]
+            yield from (f"{label} {name}".strip().ljust(30) + _text(value) for name, value in cells.items())
+        else:
+            yield from _grid(head, rows)
+
+
+def _grid(head: tuple[str, ...], rows: list[tuple[str, Figures]]) -> Iterator[str]:
     label_width = max(len(label) for label, _ in rows) + 2
-    head: tuple[str, ...] = ()
+    yield " " * label_width + "".join(name.rjust(_width(name)) for name in head)
     for label, cells in rows:
-        if tuple(cells) != head:
-            head = tuple(cells)
-            yield " " * label_width + "".join(name.rjust(_width(name)) for name in head)
-        yield label.ljust(label_width) + "".join(
-            _text(value).rjust(_width(name)) for name, value in cells.items()
-        )
+        line = (_text(value).rjust(_width(name)) for name, value in cells.items())
+        yield label.ljust(label_width) + "".join(line)
 
 
 def _rows(figures: Figures, label: str = "") -> Iterator[tuple[str, Figures]]:
