@@ -12,6 +12,7 @@ from obs_faceswap.engine.governor import Plan
 from obs_faceswap.engine.settings import Settings
 
 if TYPE_CHECKING:
+    from obs_faceswap.engine.pipeline import Begun, Swap
     from obs_faceswap.engine.types import Frame, Result
 
 logger = logging.getLogger(__name__)
@@ -37,7 +38,20 @@ class Engine(Protocol):
         """Whether the Morph setting acts on the worn face."""
         ...
 
-    def process(self, frame: "Frame", settings: Settings, plan: Plan) -> "Result":
+    @property
+    def can_overlap(self) -> bool:
+        """Whether a swap beside the beginning of the next frame makes both faster."""
+        ...
+
+    def begin(self, frame: "Frame", settings: Settings, plan: Plan) -> "Begun":
+        """Finds the faces of a frame and cuts the target out."""
+        ...
+
+    def swap(self, begun: "Begun") -> "Swap | None":
+        """Runs the swapper on what was cut out, on a thread of its own."""
+        ...
+
+    def finish(self, frame: "Frame", begun: "Begun", swap: "Swap | None") -> "Result":
         """Changes the frame's planes in place to what may be shown."""
         ...
 
@@ -127,11 +141,17 @@ class Choices:
 DEVICES = Choices()
 
 
+def _nobody() -> None:
+    """The default of `on_done`."""
+
+
 class Loader:
     """Loads one engine at a time on a short-lived thread. All methods belong to one other thread."""
 
-    def __init__(self, load: Load) -> None:
+    def __init__(self, load: Load, on_done: Callable[[], None] = _nobody) -> None:
+        """`on_done` is called on the loading thread when it is about to end."""
         self._load = load
+        self._on_done = on_done
         self._thread: threading.Thread | None = None
         self._outcome: Engine | BaseException | None = None
 
@@ -153,18 +173,20 @@ class Loader:
         except BaseException as error:  # a thread's border; the worker tells the user
             logger.debug("A load failed", exc_info=True)
             self._outcome = error
+        self._on_done()
 
     def take(self) -> Engine | BaseException | None:
         """The outcome, once; None while there is none."""
-        if self._thread is None or self._thread.is_alive():
+        if self._thread is None or self._outcome is None:
             return None
+        self._thread.join()
         outcome, self._outcome, self._thread = self._outcome, None, None
         return outcome
 
-    def close(self) -> None:
-        """Waits for a load that runs and drops its outcome."""
+    def close(self, patience_s: float | None = None) -> None:
+        """Waits for a load that runs and drops its outcome; one that takes too long is left behind."""
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(patience_s)
         outcome = self.take()
         if outcome is not None and not isinstance(outcome, BaseException):
             outcome.close()

@@ -19,8 +19,10 @@ from obs_faceswap.engine.finder import Found
 from obs_faceswap.engine.governor import Plan
 from obs_faceswap.engine.mask import finish
 from obs_faceswap.engine.merge import cover_region, merge
+from obs_faceswap.engine.pace import OLDEST_SWAP_NS
 from obs_faceswap.engine.picture import Picture
 from obs_faceswap.engine.policy import NoFacePolicy, Step
+from obs_faceswap.engine.providers import usable_processors
 from obs_faceswap.engine.reproject import hidden, reprojected, without_kept
 from obs_faceswap.engine.settings import ColorTransfer, Cover, Settings, covers_other_faces
 from obs_faceswap.engine.types import (
@@ -43,7 +45,6 @@ _FRAME_ERRORS = (FaceSwapError, cv2.error, ArithmeticError, ValueError, IndexErr
 _LEAST_HIDDEN = 0.4
 _NANOSECONDS = 1e9
 _NO_PLAN = Plan()
-OLDEST_S = 1.0  # an older swap has another expression, and is not moved to where the face is now
 _NO_FACE = "No face is seen."
 _NOT_READY = "No swap of this face is finished yet."
 _NOT_HIDDEN = "The face is turned too far away, or lies outside the picture."
@@ -294,6 +295,14 @@ class Pipeline:
         return session.provider if session is not None else self._networks.provider
 
     @property
+    def can_overlap(self) -> bool:
+        """Whether a swap beside the beginning of the next frame makes both faster.
+
+        On one device they share the processors, which takes a third core to gain anything.
+        """
+        return usable_processors() > 2 or self.provider != self._networks.provider
+
+    @property
     def notice(self) -> str:
         """What the user should know although all runs: another device than asked for, an unused picture."""
         return " ".join(filter(None, (self._networks.notice, self._worn.notice)))
@@ -334,7 +343,7 @@ def _is_current(aligned: AlignedFace, timestamp_ns: int, swap: Swap | None) -> b
     """Whether a swap may be shown on a frame: it is the frame's own, or a young one of the same face."""
     if swap is None or swap.aligned is aligned:
         return swap is not None
-    is_young = abs(timestamp_ns - swap.timestamp_ns) <= OLDEST_S * _NANOSECONDS
+    is_young = abs(timestamp_ns - swap.timestamp_ns) <= OLDEST_SWAP_NS
     return is_young and swap.aligned.face.track_id == aligned.face.track_id
 
 

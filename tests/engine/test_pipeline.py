@@ -27,6 +27,7 @@ from obs_faceswap.engine.faces import FaceKind
 from obs_faceswap.engine.finder import Found
 from obs_faceswap.engine.formats import LAYOUTS, PixelFormat
 from obs_faceswap.engine.governor import Plan
+from obs_faceswap.engine.pace import OLDEST_SWAP_NS
 from obs_faceswap.engine.pipeline import Pipeline, Stage
 from obs_faceswap.engine.policy import GOOD_FRAMES
 from obs_faceswap.engine.settings import ColorTransfer, Cover, Keep, OtherFaces, Settings
@@ -372,7 +373,7 @@ def test_an_earlier_swap_is_put_where_the_face_is_now():
     ("later", "after"),
     [
         (Found(face_at(90, 120, track_id=2), []), 1),
-        (SEEN, round(1e9 * pipeline.OLDEST_S / FRAME_NS) + 1),
+        (SEEN, OLDEST_SWAP_NS // FRAME_NS + 1),
         (NOBODY, 1),
     ],
     ids=["another face", "too old", "nobody"],

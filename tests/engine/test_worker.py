@@ -8,9 +8,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from stream_engine import StreamEngine, work
 
 from obs_faceswap.engine import exchange as ex
-from obs_faceswap.engine import loader, worker
+from obs_faceswap.engine import loader, recovery, stream, worker
 from obs_faceswap.engine.cover_thread import CoverThread
 from obs_faceswap.engine.errors import FaceError, ModelMissingError
 from obs_faceswap.engine.exchange import Exchange, key_of, now_ns
@@ -24,34 +25,6 @@ from obs_faceswap.engine.worker import State, Worker
 
 KEY = key_of(PixelFormat.I420, 64, 36)
 ANNA, BERT = Settings(face="Anna"), Settings(face="Bert")
-
-
-class FakeEngine:
-    """Adds its number to every sample and notes what was asked of it."""
-
-    def __init__(self, number=1):
-        self.number = number
-        self.provider, self.notice, self.has_morph = "cpu", "", False
-        self.frames, self.settings, self.adopted, self.closed = [], [], [], False
-        self.plans = []
-        self.errors = []
-        self.result = Result(Shown.SWAPPED, [], {"swap": 1.0}, "")
-
-    def process(self, frame, settings, plan):
-        self.frames.append(frame)
-        self.settings.append(settings)
-        self.plans.append(plan)
-        if self.errors:
-            raise self.errors.pop(0)
-        for plane in frame.planes:
-            plane += self.number
-        return self.result
-
-    def adopt(self, old):
-        self.adopted.append(old)
-
-    def close(self):
-        self.closed = True
 
 
 class Loads:
@@ -111,41 +84,40 @@ def result_of(exchange):
 
 
 def test_a_frame_becomes_a_result_and_the_input_stays():
-    engine = FakeEngine()
+    engine = StreamEngine()
     made, _ = loaded(engine)
     slots = offered(made._exchange)
-    assert made.step()
+    assert work(made)
     assert result_of(made._exchange) == {11}
     assert set(slots.plane_views(made._exchange.words[ex.INPUT_NEWEST] - 1)[0]) == {10}
     assert engine.settings == [ANNA]
-    assert not made.step()
+    assert not work(made)
 
 
 def test_the_newest_frame_only():
-    engine = FakeEngine()
+    engine = StreamEngine()
     made, _ = loaded(engine)
     for value in (10, 20, 30):
         offered(made._exchange, value)
-    while made.step():
-        pass
+    work(made)
     assert len(engine.frames) == 1
     assert result_of(made._exchange) == {31}
 
 
 def test_a_result_carries_its_kind_and_its_frame_number():
-    engine = FakeEngine()
+    engine = StreamEngine()
     made, _ = loaded(engine)
     for number, shown in enumerate(Shown, 1):
         engine.result = Result(shown)
         slots = offered(made._exchange)
-        made.step()
+        work(made)
         meta = slots.metas[made._exchange.words[ex.RESULT_NEWEST] - 1]
         assert (meta.kind, meta.sequence) == (list(Shown).index(shown), number)
         assert made._exchange.words[ex.DONE] == number
 
 
 def test_a_frame_says_what_its_source_said():
-    engine = FakeEngine()
+    engine = StreamEngine()
     made, _ = loaded(engine)
     slots = offered(made._exchange)
     meta = slots.metas[made._exchange.words[ex.INPUT_NEWEST] - 1]
@@ -154,7 +126,7 @@ def test_a_frame_says_what_its_source_said():
     meta.color.range_min[:] = (0.1, 0.2, 0.3)
     meta.color.range_max[:] = (0.7, 0.8, 0.9)
     meta.color.flip = True
-    made.step()
+    work(made)
     frame = engine.frames[0]
     assert (frame.format, frame.width, frame.height) == (PixelFormat.I420, 64, 36)
     assert [plane.shape for plane in frame.planes] == [(36, 64), (18, 32), (18, 32)]
@@ -165,26 +137,26 @@ def test_a_frame_says_what_its_source_said():
 
 
 def test_rgb_and_silent_sources_have_no_color_space():
-    engine = FakeEngine()
+    engine = StreamEngine()
     made, _ = loaded(engine)
     offered(made._exchange)
-    made.step()
+    work(made)
     slots = offered(made._exchange, key=key_of(PixelFormat.BGRA, 64, 36))
     slots.metas[made._exchange.words[ex.INPUT_NEWEST] - 1].color.matrix[:12] = range(12)
-    made.step()
+    work(made)
     assert [frame.color for frame in engine.frames] == [None, None]
 
 
 def test_it_sleeps_and_promises_nothing_while_nobody_watches():
-    engine = FakeEngine()
+    engine = StreamEngine()
     made, _ = loaded(engine)
     offered(made._exchange)
     made.set_showing(False)
-    assert not made.step()
+    assert not work(made)
     assert not engine.frames
     assert made._exchange.words[ex.BUDGET_NS] == 0
     made.set_showing(True)
-    assert made.step()
+    assert work(made)
     assert made._exchange.words[ex.BUDGET_NS] > 0
 
 
@@ -193,16 +165,17 @@ def test_it_sleeps_and_promises_nothing_while_nobody_watches():
 )
 def test_frames_are_held_for_the_delay_that_was_chosen(monkeypatch, chosen, periods):
     period_ns, needs_ns, clock = 33_000_000, 40_000_000, SimpleNamespace(now=10**12)
-    engine = FakeEngine()
+    engine = StreamEngine()
     made, _ = loaded(engine, settings=Settings(face="Anna", **chosen))
     exchange = made._exchange
-    monkeypatch.setattr(worker, "now_ns", lambda: clock.now)
+    for module in (stream, worker):
+        monkeypatch.setattr(module, "now_ns", lambda: clock.now)
     for number in range(40):
         arrival = 10**12 + number * period_ns
         clock.now = arrival + needs_ns
         monkeypatch.setitem(offered.__globals__, "now_ns", lambda arrival=arrival: arrival)
         slots = offered(exchange)
-        made.step()
+        work(made)
         exchange.choose(slots, arrival + 20 * period_ns)  # shown later, so that there is room
     assert exchange.words[ex.SHIFT_NS] == periods * period_ns
     assert exchange.words[ex.HOLD_NS] == max(0, (periods - 0.5) * period_ns)
@@ -212,31 +185,33 @@ def test_frames_are_held_for_the_delay_that_was_chosen(monkeypatch, chosen, peri
 
 
 def test_the_promise_follows_what_a_frame_usually_takes():
-    made, _ = loaded(FakeEngine())
-    made._usual_ns = 400e6
-    assert made._budget_ns() == 1_600_000_000
-    made._usual_ns = 1e6
-    assert made._budget_ns() == worker._SHORTEST_BUDGET_NS
-    made._usual_ns = 9e9
-    assert made._budget_ns() == worker._LONGEST_BUDGET_NS
+    made, _ = loaded(StreamEngine())
+    frames = made._stream
+    assert frames.budget_ns == stream._FIRST_BUDGET_NS
+    frames._whole.ns = 400e6
+    assert frames.budget_ns == 1_600_000_000
+    frames._whole.ns = 1e6
+    assert frames.budget_ns == stream._SHORTEST_BUDGET_NS
+    frames._whole.ns = 9e9
+    assert frames.budget_ns == stream._LONGEST_BUDGET_NS
 
 
 # --- loading ---
 
 
 def test_another_face_is_loaded_while_the_old_one_goes_on():
-    first, second = FakeEngine(1), FakeEngine(2)
+    first, second = StreamEngine(1), StreamEngine(2)
     made, loads = loaded(first, second)
     loads.gate.clear()
     made.set_settings(BERT)
     offered(made._exchange)
-    assert made.step()
+    assert work(made)
     assert result_of(made._exchange) == {11}
     assert "Anna" in made.status().text
     loads.gate.set()
     settle(made)
     offered(made._exchange)
-    made.step()
+    work(made)
     assert result_of(made._exchange) == {12}
     assert loads.asked == [("Anna", None), ("Bert", first)]
     assert second.adopted == [first]
@@ -246,11 +221,11 @@ def test_another_face_is_loaded_while_the_old_one_goes_on():
 
 
 def test_other_settings_act_on_the_next_frame_without_a_load():
-    engine = FakeEngine()
+    engine = StreamEngine()
     made, loads = loaded(engine)
     made.set_settings(Settings(face="Anna", opacity=0.5))
     offered(made._exchange)
-    made.step()
+    work(made)
     assert engine.settings[0].opacity == 0.5
     assert len(loads.asked) == 1
 
@@ -276,18 +251,18 @@ def test_a_file_counts_where_no_face_is_chosen():
 def test_a_bad_face_at_first_is_said_and_nothing_is_promised():
     made, _ = loaded(FaceError("There is no face “Anna”."))
     offered(made._exchange)
-    assert not made.step()
+    assert not work(made)
     assert made.status().state is State.FAILED
     assert made.status().line() == "There is no face “Anna”."
     assert made._exchange.words[ex.BUDGET_NS] == 0
 
 
 def test_a_bad_second_face_is_said_and_the_first_goes_on():
-    made, _ = loaded(FakeEngine(), FaceError("There is no face “Bert”."))
+    made, _ = loaded(StreamEngine(), FaceError("There is no face “Bert”."))
     made.set_settings(BERT)
     settle(made)
     offered(made._exchange)
-    assert made.step()
+    assert work(made)
     assert made.status().state is State.RUNNING
     assert made.status().problem == "There is no face “Bert”."
     assert "Anna" in made.status().line()
@@ -295,7 +270,7 @@ def test_a_bad_second_face_is_said_and_the_first_goes_on():
 
 
 def test_going_back_to_the_face_that_runs_takes_the_problem_away():
-    made, loads = loaded(FakeEngine(), FaceError("There is no face “Bert”."))
+    made, loads = loaded(StreamEngine(), FaceError("There is no face “Bert”."))
     made.set_settings(BERT)
     settle(made)
     made.set_settings(ANNA)
@@ -306,11 +281,11 @@ def test_going_back_to_the_face_that_runs_takes_the_problem_away():
 
 
 def test_a_failed_load_is_tried_again_later(monkeypatch):
-    engine = FakeEngine()
+    engine = StreamEngine()
     made, loads = loaded(ModelMissingError("The file is missing."), engine)
     settle(made)
     assert len(loads.asked) == 1
-    monkeypatch.setattr(made, "_retry_at_s", time.monotonic() - 1)
+    monkeypatch.setattr(made._retries, "_at_s", time.monotonic() - 1)
     settle(made)
     assert made.status().state is State.RUNNING
 
@@ -318,15 +293,15 @@ def test_a_failed_load_is_tried_again_later(monkeypatch):
 def test_a_bad_face_is_tried_a_few_times_only():
     made, loads = loaded(FaceError("No face in the picture."))
     for _ in range(20):
-        if made._retry_at_s is not None:
-            made._retry_at_s = time.monotonic() - 1
+        if made._retries._at_s is not None:
+            made._retries._at_s = time.monotonic() - 1
         settle(made)
-    assert len(loads.asked) == 1 + len(worker._RETRY_S)
+    assert len(loads.asked) == 1 + len(recovery._RETRY_S)
 
 
 def test_asked_to_it_tries_again_at_once():
-    made, loads = loaded(FaceError("No face in the picture."), FakeEngine())
-    made._retry_at_s = None
+    made, loads = loaded(FaceError("No face in the picture."), StreamEngine())
+    made._retries.drop()
     made.retry()
     settle(made)
     assert made.status().state is State.RUNNING
@@ -339,11 +314,11 @@ def test_a_missing_package_is_named_and_not_tried_again():
     made, _ = loaded(ModuleNotFoundError("No module named 'numpy'", name="numpy"))
     assert "Missing in the Python that OBS uses: numpy." in made.status().line()
     assert "install" in made.status().line()
-    assert made._retry_at_s is None
+    assert made._retries._at_s is None
 
 
 def test_the_loader_is_told_which_engine_runs_and_drops_what_nobody_takes():
-    engine = FakeEngine()
+    engine = StreamEngine()
     made = Loader(Loads(engine))
     made.start(ANNA, None)
     made.close()
@@ -355,21 +330,21 @@ def test_the_loader_is_told_which_engine_runs_and_drops_what_nobody_takes():
 
 
 def test_one_bad_frame_costs_one_frame():
-    engine = FakeEngine()
+    engine = StreamEngine()
     engine.errors = [RuntimeError("odd")]
     made, _ = loaded(engine)
     offered(made._exchange)
     with pytest.raises(RuntimeError) as caught:
-        made.step()
+        work(made)
     made._fail(caught.value)
     assert made._exchange.words[ex.RESULT_NEWEST] == 0
     offered(made._exchange)
-    assert made.step()
+    assert work(made)
     assert made.status().state is State.RUNNING
 
 
 def test_many_bad_frames_load_the_engine_anew(caplog):
-    broken, good = FakeEngine(), FakeEngine()
+    broken, good = StreamEngine(), StreamEngine()
     broken.errors = [RuntimeError("the card is gone")] * 50
     with caplog.at_level(logging.WARNING):
         made, loads = loaded(broken, good)
@@ -378,7 +353,7 @@ def test_many_bad_frames_load_the_engine_anew(caplog):
         assert "the card is gone" in made.status().line()
         assert made._exchange.words[ex.BUDGET_NS] == 0
         assert broken.closed
-        made._retry_at_s = time.monotonic()
+        made._retries._at_s = time.monotonic()
         offer_until(made, lambda: good.frames)
     made.close()
     assert len(loads.asked) == 2
@@ -413,7 +388,7 @@ def test_errors_in_plain_words(error, words):
 
 
 def test_it_runs_by_itself_and_ends_clean():
-    engine, news = FakeEngine(), []
+    engine, news = StreamEngine(), []
     made = Worker(Exchange(), ANNA, on_change=lambda: news.append(made.status().state), load=Loads(engine))
     made.start()
     offer_until(made, lambda: len(engine.frames) > 3)
@@ -426,7 +401,7 @@ def test_it_runs_by_itself_and_ends_clean():
 
 
 def test_it_ends_while_a_load_runs_and_frees_what_that_made():
-    engine = FakeEngine()
+    engine = StreamEngine()
     loads = Loads(engine)
     loads.gate.clear()
     made = Worker(Exchange(), ANNA, load=loads)
@@ -444,7 +419,7 @@ def test_a_report_that_cannot_be_written_stops_nothing(caplog):
     def fail():
         raise OSError("disk full")
 
-    made, _ = loaded(FakeEngine(), every_second=fail)
+    made, _ = loaded(StreamEngine(), every_second=fail)
     made._each_second()
     made._each_second()
     assert "disk full" in caplog.text
@@ -455,14 +430,15 @@ def test_a_report_that_cannot_be_written_stops_nothing(caplog):
 
 def test_status_gets_figures_after_some_seconds(monkeypatch):
     clock = SimpleNamespace(ns=1_000_000_000)
-    monkeypatch.setattr(worker, "now_ns", lambda: clock.ns)
-    engine, news = FakeEngine(), []
+    for module in (stream, worker):
+        monkeypatch.setattr(module, "now_ns", lambda: clock.ns)
+    engine, news = StreamEngine(), []
     made, _ = loaded(engine, on_change=lambda: news.append(1))
     engine.result = Result(Shown.COVERED, notice="No face is seen.")
     for _ in range(101):
         slots = offered(made._exchange)
         made._exchange.choose(slots, now_ns())
-        made.step()
+        work(made)
         clock.ns += 50_000_000
         if clock.ns == 2_000_000_000:
             assert "a second" not in made.status().line()
@@ -476,9 +452,10 @@ def test_status_gets_figures_after_some_seconds(monkeypatch):
 
 def test_a_slow_engine_follows_the_plan_of_its_target_and_says_so(monkeypatch):
     clock = SimpleNamespace(ns=1_000_000_000)
-    monkeypatch.setattr(worker, "now_ns", lambda: clock.ns)
+    for module in (stream, worker):
+        monkeypatch.setattr(module, "now_ns", lambda: clock.ns)
     settings = Settings(face="Anna", target=Target.SMOOTH)
-    engine = FakeEngine()
+    engine = StreamEngine()
     engine.result = Result(Shown.SWAPPED, [], {"swap": 90.0}, "")
     made, _ = loaded(engine, settings=settings, read_host=lambda: Host(clock.ns // 10**7, 0, 0.1))
     made._exchange.words[ex.SHOWING] = 1
@@ -487,32 +464,33 @@ def test_a_slow_engine_follows_the_plan_of_its_target_and_says_so(monkeypatch):
             made._exchange.choose(offered(made._exchange), now_ns())
             made._exchange.words[ex.FRAMES_IN] += 3  # the engine is too slow for the other two
             clock.ns += 100_000_000
-            made.step()
+            work(made)
         made._each_second()
         assert not (engine.plans[-1].reproject and second < 3)
     assert engine.plans[-1].reproject
     assert "Smooth target: 10 frames a second, reprojected." in made.status().line()
     made.set_settings(ANNA)
     offered(made._exchange)
-    made.step()
+    work(made)
     assert engine.plans[-1] == Plan()
 
 
 def test_frames_that_the_target_does_not_need_are_left_out():
-    made, _ = loaded(FakeEngine(), settings=Settings(face="Anna", target=Target.SMOOTH, target_fps=10))
+    made, _ = loaded(StreamEngine(), settings=Settings(face="Anna", target=Target.SMOOTH, target_fps=10))
     done = 0
     for number in range(60):
         slots = offered(made._exchange)
         slots.metas[made._exchange.words[ex.INPUT_NEWEST] - 1].arrival_ns = 10**9 + number * 33_333_333
-        done += made.step()
+        done += work(made)
         made._exchange.choose(slots, now_ns())
     assert done == 20
 
 
 def test_one_log_line_a_minute(monkeypatch, caplog):
     clock = SimpleNamespace(ns=1_000_000_000)
-    monkeypatch.setattr(worker, "now_ns", lambda: clock.ns)
-    made, _ = loaded(FakeEngine(), name="Cam")
+    for module in (stream, worker):
+        monkeypatch.setattr(module, "now_ns", lambda: clock.ns)
+    made, _ = loaded(StreamEngine(), name="Cam")
     caplog.clear()
     with caplog.at_level(logging.INFO):
         for _ in range(190):
@@ -524,7 +502,7 @@ def test_one_log_line_a_minute(monkeypatch, caplog):
 
 
 def test_a_device_that_was_not_asked_for_is_said():
-    engine = FakeEngine()
+    engine = StreamEngine()
     engine.provider, engine.notice, engine.has_morph = "cpu", "CUDA does not work here.", True
     made, _ = loaded(engine)
     assert made.status().problem == "CUDA does not work here."
@@ -532,9 +510,9 @@ def test_a_device_that_was_not_asked_for_is_said():
 
 
 def test_the_report_counts_what_was_shown():
-    made, _ = loaded(FakeEngine())
+    made, _ = loaded(StreamEngine())
     slots = offered(made._exchange)
-    made.step()
+    work(made)
     exchange = made._exchange
     for _ in range(3):
         exchange.words[ex.FRAMES_IN] += 1

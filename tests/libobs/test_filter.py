@@ -6,11 +6,11 @@ import json
 import numpy as np
 import pytest
 from fake_obs import FakeObs
+from stream_engine import StreamEngine, work
 
 from obs_faceswap.engine import exchange as ex
 from obs_faceswap.engine.formats import PixelFormat, plane_sizes
 from obs_faceswap.engine.settings import Cover
-from obs_faceswap.engine.types import Result, Shown
 from obs_faceswap.engine.worker import State, Worker
 from obs_faceswap.libobs import abi
 from obs_faceswap.libobs import filter as filter_module
@@ -24,28 +24,11 @@ RAW, SWAPPED = 77, 78  # what the camera's samples are, and what the engine make
 NUMBERS = {pixel_format: number for number, pixel_format in abi.VIDEO_FORMATS.items()}
 
 
-class Engine:
-    """Adds one to every sample."""
-
-    provider, notice, has_morph = "cpu", "", False
-
-    def process(self, frame, settings, plan):
-        for plane in frame.planes:
-            plane += 1
-        return Result(Shown.SWAPPED)
-
-    def adopt(self, old):
-        pass
-
-    def close(self):
-        pass
-
-
 class SteppedWorker(Worker):
     """A worker without a thread: the test steps it."""
 
     def __init__(self, *arguments, **more):
-        super().__init__(*arguments, load=lambda settings, running: Engine(), **more)
+        super().__init__(*arguments, load=lambda settings, running: StreamEngine(), **more)
 
     def start(self):
         pass
@@ -57,8 +40,7 @@ class SteppedWorker(Worker):
         """Loads the engine and finishes what was offered."""
         while self._engine is None:
             self.step()
-        while self.step():
-            pass
+        work(self)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from obs_faceswap.engine import exchange as ex
 from obs_faceswap.engine.errors import FaceSwapError
@@ -21,6 +21,9 @@ from obs_faceswap.engine.loader import Engine
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.worker import Worker
 from obs_faceswap.ui.bench.resident import resident_mb
+
+if TYPE_CHECKING:
+    from obs_faceswap.engine.pipeline import Pipeline
 
 _LONGEST_S = 900
 _LONGEST_START_S = 120.0
@@ -56,7 +59,7 @@ class Task:
         """The engine's settings."""
         return Settings(face=self.face, device=self.device)
 
-    def load(self, settings: Settings, _running: Engine | None = None) -> Engine:
+    def load(self, settings: Settings, _running: Engine | None = None) -> "Pipeline":
         """The engine; imports all it needs."""
         from obs_faceswap.engine import pipeline
 
