@@ -8,7 +8,7 @@ library only.
 from collections import deque
 from dataclasses import dataclass, replace
 
-from obs_faceswap.engine.settings import Settings, Target, covers_other_faces
+from obs_faceswap.engine.settings import Reprojection, Settings, Target, covers_other_faces
 from obs_faceswap.engine.stairs import Stairs
 
 _SEARCH_EVERY_S = 0.1  # as the finder does by itself
@@ -175,6 +175,8 @@ class Governor:
         plan, settings = self._ladder[self._step], self._settings
         if settings.target is Target.OFF:
             return plan
+        if settings.reprojection is Reprojection.NO:
+            plan = _without_reprojection(plan)
         if covers_other_faces(settings):
             plan = replace(plan, search_every_s=min(plan.search_every_s, _COVERING_SEARCH_S))
         asked = settings.target_fps
@@ -234,3 +236,9 @@ class Governor:
         late = sum(count for _, count in self._lates)
         times = "once" if late == 1 else f"{late} times"
         return ", ".join(parts) + (f"; OBS was late {times}." if late else ".")
+
+
+def _without_reprojection(plan: Plan) -> Plan:
+    """Every frame needs its own swap then, so there are no more frames than swaps."""
+    limits = [limit for limit in (plan.max_fps, plan.max_swap_fps) if limit is not None]
+    return replace(plan, reproject=False, max_fps=min(limits, default=None), max_swap_fps=None)

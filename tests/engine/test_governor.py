@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from obs_faceswap.engine.governor import Governor, Observation, Plan
-from obs_faceswap.engine.settings import OtherFaces, Settings, Target
+from obs_faceswap.engine.settings import OtherFaces, Reprojection, Settings, Target
 
 SMOOTH = Settings(target=Target.SMOOTH)
 GAME = Settings(target=Target.GAME)
@@ -175,6 +175,14 @@ def test_faces_to_be_covered_are_looked_for_often() -> None:
     assert max(plan.search_every_s for plan in run(slow, SMOOTH, 200)) == pytest.approx(0.2)
     left = replace(SMOOTH, other_faces=OtherFaces.LEAVE)
     assert max(plan.search_every_s for plan in run(slow, left, 200)) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("target", [Target.SMOOTH, Target.GAME])
+def test_who_wants_no_reprojection_gets_none(target: Target) -> None:
+    chosen = Settings(target=target, reprojection=Reprojection.NO)
+    plans = run(Machine(swap_ms=70, load=lambda _: 0.5, spare=0.6), chosen, 120)
+    assert not any(plan.reproject or plan.max_swap_fps for plan in plans)
+    assert (plans[-1].max_fps or 30) < 21  # the swaps are what costs
 
 
 def test_the_status_says_what_was_done() -> None:
