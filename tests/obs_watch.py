@@ -18,10 +18,6 @@ LONGEST_STILL_S = 20.0  # without a new frame OBS counts as hung; software rende
 _STACKS_S = 60.0
 _PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
-# OBS separates number and unit by one of Unicode's narrow spaces.
-_TICK_SOURCES = re.compile(
-    r"tick_sources: min=([\d.]+)\sms, median=([\d.]+)\sms, max=([\d.]+)\sms, 99th percentile=([\d.]+)\sms"
-)
 
 
 class HangError(AssertionError):
@@ -92,17 +88,6 @@ def slope_per_minute(seconds, values):
     if len(values) < 3:
         return 0.0
     return float(np.polyfit(np.asarray(seconds) / 60, values, 1)[0])
-
-
-def tick_sources_ms(log):
-    """{"min", "median", "max", "p99"} of OBS's `tick_sources`, from the log of one that has ended.
-
-    It holds what `filter_video` and the other callbacks of the graphics thread's tick take.
-    """
-    found = _TICK_SOURCES.search(log)
-    if found is None:
-        raise AssertionError(f"OBS's profile lacks tick_sources:\n{log[-2000:]}")
-    return dict(zip(("min", "median", "max", "p99"), map(float, found.groups()), strict=True))
 
 
 def raw_times(recording, original, boxes, fps):

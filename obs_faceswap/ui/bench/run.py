@@ -8,7 +8,7 @@ from pathlib import Path
 from obs_faceswap.engine.errors import SettingsError
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.ui import materials
-from obs_faceswap.ui.bench import cost, efficiency, live, merge, processes, stages
+from obs_faceswap.ui.bench import cost, efficiency, live, merge, obs, processes, stages
 from obs_faceswap.ui.bench.machine import machine
 from obs_faceswap.ui.bench.plan import Figures, OnProgress, Plan
 
@@ -33,6 +33,10 @@ SECTIONS: dict[str, Section] = {
     "delay_ms": Section(
         "Ms from a frame's arrival to its showing (goal: at most one camera frame more than the engine)",
         live.delay_ms,
+    ),
+    "obs": Section(
+        "In real OBS, engine saturated: missed frames, and ms of its tick (goal: p99 within 0.5 of absent)",
+        obs.obs,
     ),
     "memory": Section("Resident MB that a filter adds (goal: no growth over frames)", processes.memory),
     "cost": Section("Cost against work", cost.cost),
