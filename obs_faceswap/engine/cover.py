@@ -15,6 +15,7 @@ from obs_faceswap.engine.formats import LAYOUTS, PixelFormat, plane_sizes
 Buffer: TypeAlias = Any  # whatever memoryview() takes: bytearray, memoryview, a contiguous array of bytes
 
 COLUMNS = 24  # 32 at most; with so many, a face that fills the picture could still be known
+_MOST_CELL_ROWS = 128  # of a picture much higher than wide
 _ROWS_READ = 6  # rows looked at in each row of cells
 _SAMPLES_READ = 8  # samples looked at in each cell of such a row
 _BANDS = 180  # different rows in an enlarged plane at most; in so soft a picture no eye sees their edges
@@ -43,7 +44,7 @@ def cover_into(
         source: the picture, packed alike; None covers `planes` in place.
         columns: cells across the picture, at most; fewer blur more.
     """
-    cell_rows = max(1, round(columns * height / width))
+    cell_rows = min(max(1, round(columns * height / width)), _MOST_CELL_ROWS)
     sizes = plane_sizes(pixel_format, width, height)
     for number, (layout, (stride, rows)) in enumerate(zip(LAYOUTS[pixel_format], sizes, strict=True)):
         target = memoryview(planes[number]).cast("B")

@@ -11,12 +11,15 @@ waits for anybody. Every word has exactly one writer:
   steady delay. The graphics thread shows the newest one that is due and never goes back to an older one; so
   the worker may write again whatever is older than the one chosen last (`DUE`).
 
-So nothing is ever read while it is written. Words are written after what they announce. Native code in the
-place of the graphics thread needs release stores, acquire loads, and a full fence after setting a hazard.
+So nothing is ever read while it is written. Words are written after what they announce.
 
 Slots are laid out for one geometry (format and size). When it changes, the graphics thread asks for a new
-layout and hides the picture until another thread has made it. Standard library only.
+layout and covers the picture until another thread has made it.
+
+The graphics thread's half is here in Python and in native/exchange.c; tests hold them to the same decisions.
+Standard library only.
 """
+# ruff: noqa: F405
 
 import ctypes
 import mmap
@@ -24,73 +27,13 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from obs_faceswap.engine.block import *  # noqa: F403  # whoever has an exchange reads and writes its words
 from obs_faceswap.engine.formats import PixelFormat, plane_sizes
-
-# The control block's words. A slot is named by its index plus one, so 0 means none.
-LAYOUT = 0  # key of the geometry the slots are laid out for
-WANTED = 1  # key of the geometry of the frames that come in
-OFFERED = 2  # sequence number of the newest input
-INPUT_NEWEST = 3
-INPUT_READ_WORKER = 4  # hazard
-INPUT_READ_COVER = 5  # hazard
-DONE = 6  # sequence number of the newest input that is finished
-RESULT_NEWEST = 7
-DUE = 8  # sequence number of the result the graphics thread chose last
-BUDGET_NS = 9  # the worker's promise: how soon DONE will move while inputs come; 0 promises nothing
-COVER_NEWEST = 10
-COVER_READ = 11  # hazard of the graphics thread
-COVER_WANTED_NS = 12  # when a cover was last wanted
-POLICY = 13  # index of the chosen settings.Cover
-SHOWING = 14  # whether anybody sees the source
-DUE_SEEN = 15  # graphics thread: DUE at its last look,
-MOVED_NS = 16  # when the engine last kept up,
-STALLED_NS = 17  # and since when no result has come in time; 0: results come
-SHOWN = 18  # sequence number of the result shown last
-DELAY_NS = 19  # from that frame's arrival to the moment it was first shown
-CALLBACKS = 20
-FRAMES_IN = 21
-FRAMES_SHOWN = 22  # four words, by kind: swapped, frozen, covered, original
-SLOTS_AT = 26  # address of the first slot,
-SLOT_BYTES = 27  # from there to the next,
-METAS_AT = 28  # address of the first Meta,
-PLANES = 29  # and of up to three planes the offset in the slot, bytes per row, and rows
-HOLD_NS = 38  # how old a frame is when its result is due; 0: at once
-SHIFT_NS = 39  # the steady delay: so much earlier are the timestamps of the frames that go out
-_WORDS = 48
-RING = 1024  # callback times kept: half a minute at 30 frames a second
+from obs_faceswap.engine.native import Library
 
 INPUT_SLOTS = 4  # newest, read by the worker, read by the cover thread, written
 RESULTS = 6  # result slots, unless the delay needs more: shown, newest, and some being written
 COVER_SLOTS = 3
-
-
-class Color(ctypes.Structure):
-    """How to read a frame's samples; laid out as in libobs's frame, so that one copy moves it."""
-
-    _fields_ = (
-        ("matrix", ctypes.c_float * 16),
-        ("full_range", ctypes.c_bool),
-        ("max_luminance", ctypes.c_uint16),
-        ("range_min", ctypes.c_float * 3),
-        ("range_max", ctypes.c_float * 3),
-        ("flip", ctypes.c_bool),
-        ("flags", ctypes.c_uint8),
-        ("transfer", ctypes.c_uint8),
-    )
-
-
-class Meta(ctypes.Structure):
-    """What is known of the frame in a slot."""
-
-    _fields_ = (
-        ("sequence", ctypes.c_uint64),
-        ("arrival_ns", ctypes.c_uint64),  # on now_ns's clock
-        ("timestamp_ns", ctypes.c_uint64),  # on the source's clock
-        ("kind", ctypes.c_uint64),  # of a result: index of types.Shown
-        ("ready", ctypes.c_uint64),  # of a result: its sequence number once it may be shown; else 0
-        ("color", Color),
-    )
-
 
 # What `choose` answers when it names no slot.
 HIDE = -1  # nothing may be shown
@@ -129,6 +72,7 @@ class Slots:
         planes: (offset in the slot, bytes per row, rows) of each plane.
         results: how many result slots there are.
         addresses: where each slot starts; inputs first, then results, then covers.
+        layout: the same for native code.
     """
 
     key: int
@@ -141,6 +85,7 @@ class Slots:
     memory: mmap.mmap
     addresses: tuple[int, ...]
     metas: "ctypes.Array[Meta]"
+    layout: Layout
 
     @property
     def result_range(self) -> range:
@@ -185,8 +130,10 @@ def allocate(key: int, with_covers: bool = True, results: int = RESULTS) -> Slot
     ctypes.memset(start, 0, slot_bytes * count)
     addresses = tuple(start + index * slot_bytes for index in range(count))
     metas = (Meta * count)()
+    layout = Layout(key, start, slot_bytes, ctypes.addressof(metas), results)
+    layout.planes[: 3 * len(planes)] = [number for plane in planes for number in plane]
     return Slots(
-        key, pixel_format, width, height, tuple(planes), results, slot_bytes, memory, addresses, metas
+        key, pixel_format, width, height, tuple(planes), results, slot_bytes, memory, addresses, metas, layout
     )
 
 
@@ -200,23 +147,44 @@ class Exchange:
         failure: why there is no memory for the slots, or empty.
     """
 
-    def __init__(self, makes_covers: bool = True) -> None:
-        self.words = (ctypes.c_uint64 * _WORDS)()
-        self.ring = (ctypes.c_uint64 * RING)()
+    def __init__(
+        self, makes_covers: bool = True, native: Library | None = None, address: int | None = None
+    ) -> None:
+        """Makes an exchange.
+
+        Args:
+            makes_covers: the attribute.
+            native: the library, where its code is the graphics thread's half.
+            address: of a block that is there already.
+        """
+        self.block = Block.from_address(address) if address else Block()
+        self.words: ctypes.Array[ctypes.c_uint64] = self.block.words
+        self.ring: ctypes.Array[ctypes.c_uint64] = self.block.ring
+        self._native = native
+        self._wakes = 0
         self.slots: Slots | None = None
         self.failure = ""
         self.makes_covers = makes_covers
         self.results = RESULTS
         self._offered_at_wait = 0
         self._is_woken = False
-        self._retired: Slots | None = None
+        self._retired: list[Slots] = []
+
+    @property
+    def address(self) -> int:
+        """The control block's."""
+        return ctypes.addressof(self.block)
 
     # Any one thread that is neither the graphics thread nor the worker.
 
     def lay_out(self) -> bool:
         """Makes the slots the graphics thread and the worker ask for; whether there are any to use."""
         wanted, results, old = self.words[WANTED], self.results, self.slots
-        if not wanted or (wanted == self.words[LAYOUT] and old is not None and results == old.results):
+        # Native code may still have been in old slots when they were replaced.
+        self._retired = [
+            slots for slots in self._retired if ctypes.addressof(slots.layout) == self.words[LAYOUT_READ]
+        ]
+        if not wanted or (old is not None and wanted == old.key and results == old.results):
             return old is not None
         try:
             new = allocate(wanted, self.makes_covers, results)
@@ -239,29 +207,33 @@ class Exchange:
             new.metas[target].ready = number
 
     def _put_in_place(self, slots: Slots) -> None:
-        self.words[LAYOUT] = 0
-        # Native code may still be in the old slots for one more call; the new ones come only after it asked.
-        self._retired = self.slots
-        for word in (INPUT_NEWEST, RESULT_NEWEST, COVER_NEWEST):
-            self.words[word] = 0
-        self.slots = slots
-        self._describe(slots)
-        self.words[LAYOUT] = slots.key
+        self.words[RESULT_NEWEST] = self.words[COVER_NEWEST] = 0  # their numbers mean other slots now
+        old, self.slots = self.slots, slots
+        self._fence()
+        self.words[LAYOUT_AT] = ctypes.addressof(slots.layout)
+        if old is not None:
+            self._retired.append(old)
 
-    def _describe(self, slots: Slots) -> None:
-        """Writes down where everything lies, for code that sees the words alone."""
-        self.words[SLOTS_AT] = slots.addresses[0]
-        self.words[SLOT_BYTES] = slots.slot_bytes
-        self.words[METAS_AT] = ctypes.addressof(slots.metas)
-        for number, plane in enumerate(slots.planes):
-            self.words[PLANES + 3 * number : PLANES + 3 * number + 3] = list(plane)
+    def retire(self) -> None:
+        """Takes the slots away, at the filter's end: libobs calls it no more."""
+        self.words[LAYOUT_AT] = self.words[WANTED] = 0
+        self._retired.clear()
+        self.slots = None
+
+    def _fence(self) -> None:
+        """Keeps what was written before it before what is written after it, where processors run apart.
+
+        With both halves in Python the interpreter lock does that.
+        """
+        if self._native is not None:
+            self._native.fence()
 
     # The graphics thread.
 
     def current(self, key: int) -> Slots | None:
         """The slots for frames of this geometry, or None (and asks for them) while there are none."""
         slots = self.slots
-        if slots is not None and slots.key == key and self.words[LAYOUT] == key:
+        if slots is not None and slots.key == key:
             return slots
         self.words[WANTED] = key
         return None
@@ -417,6 +389,7 @@ class Exchange:
         while True:
             name = words[newest]
             words[hazard] = name
+            self._fence()
             if words[newest] == name:
                 return int(name)
 
@@ -449,6 +422,7 @@ class Exchange:
 
     def publish_result(self, slots: Slots, index: int) -> None:
         """Announces a finished frame whose planes and meta are written. Worker only."""
+        self._fence()
         slots.metas[index].ready = slots.metas[index].sequence
         if self.slots is slots:
             self.words[RESULT_NEWEST] = index + 1
@@ -462,6 +436,10 @@ class Exchange:
         Returns:
             Whether it was woken before the time was up.
         """
+        if self._native is not None:
+            seen = self._wakes
+            self._wakes = self._native.wait(self.address, seen, int(timeout_s * 1e9))
+            return self._wakes != seen
         until_s = time.monotonic() + timeout_s
         while self.words[OFFERED] == self._offered_at_wait and not self._is_woken:
             left_s = until_s - time.monotonic()
@@ -474,6 +452,8 @@ class Exchange:
     def wake(self) -> None:
         """Ends `wait_for_input`, or the next one; from any thread."""
         self._is_woken = True
+        if self._native is not None:
+            self._native.wake(self.address)
 
     def publish_cover(self, slots: Slots, index: int) -> None:
         """Announces a finished cover. Cover thread only."""

@@ -2,6 +2,7 @@
 
 import ctypes
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -107,14 +108,33 @@ def test_the_slots_are_made_by_another_thread_on_request():
 def test_the_control_block_alone_tells_where_everything_lies(pixel_format):
     exchange, slots = ready(key=key_of(pixel_format, 64, 36))
     offer(exchange, slots, START, value=5)
-    words, index = exchange.words, exchange.words[ex.INPUT_NEWEST] - 1
-    meta = ex.Meta.from_address(words[ex.METAS_AT] + index * ctypes.sizeof(ex.Meta))
+    block = ex.Block.from_address(exchange.address)
+    index = block.words[ex.INPUT_NEWEST] - 1
+    layout = ex.Layout.from_address(block.words[ex.LAYOUT_AT])
+    assert (layout.key, layout.results) == (key_of(pixel_format, 64, 36), ex.RESULTS)
+    meta = ex.Meta.from_address(layout.metas_at + index * ctypes.sizeof(ex.Meta))
     assert meta.arrival_ns == START
-    slot = words[ex.SLOTS_AT] + index * words[ex.SLOT_BYTES]
+    slot = layout.slots_at + index * layout.slot_bytes
     for plane in range(len(slots.planes)):
-        offset, stride, rows = words[ex.PLANES + 3 * plane : ex.PLANES + 3 * plane + 3]
+        offset, stride, rows = layout.planes[3 * plane : 3 * plane + 3]
         assert (stride, rows) == plane_sizes(pixel_format, 64, 36)[plane]
         assert set(ctypes.string_at(slot + offset, stride * rows)) == {5}
+
+
+def test_slots_in_use_outlive_a_new_layout():
+    """Native code that is inside them keeps them; once it left they go."""
+    exchange, slots = ready()
+    exchange.words[ex.LAYOUT_READ] = ctypes.addressof(slots.layout)
+    memory = weakref.ref(slots.metas)
+    exchange.words[ex.WANTED] = key_of(PixelFormat.NV12, 128, 72)
+    exchange.lay_out()
+    del slots
+    for _ in range(3):
+        exchange.lay_out()
+    assert memory() is not None
+    exchange.words[ex.LAYOUT_READ] = 0
+    exchange.lay_out()
+    assert memory() is None
 
 
 def test_a_new_geometry_forgets_the_old_frames():
@@ -137,7 +157,7 @@ def test_a_result_for_the_old_geometry_is_not_published():
     exchange.lay_out()
     exchange.publish_result(slots, ex.FIRST_RESULT)
     exchange.publish_cover(slots, slots.cover_range[0])
-    assert exchange.words[ex.RESULT_NEWEST] == exchange.words[ex.COVER_NEWEST] == 0
+    assert exchange.words[ex.RESULT_NEWEST] == exchange.words[ex.COVER_NEWEST] == exchange.words[ex.DONE] == 0
 
 
 def test_no_memory_is_said(monkeypatch):

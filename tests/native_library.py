@@ -1,0 +1,64 @@
+"""The native library for the tests: the shipped one, and one the machine's compiler makes of the sources."""
+
+import ctypes
+import importlib.util
+import os
+import shutil
+from ctypes import c_void_p
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from obs_faceswap.engine import native
+from obs_faceswap.engine.exchange import Exchange
+from obs_faceswap.engine.native import Library
+
+ROOT = Path(__file__).parents[1]
+SHIPPED, COMPILED = "shipped", "compiled"
+
+
+@cache
+def builder():
+    """native/build.py as a module."""
+    spec = importlib.util.spec_from_file_location("build_native", ROOT / "native/build.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@cache
+def library(which: str, folder: Path) -> Library:
+    """The shipped library, or the one compiled into a folder; skips where there is none."""
+    if which == COMPILED:
+        if not shutil.which("gcc"):
+            pytest.skip("There is no gcc on this machine.")
+        path = folder / "compiled.so"
+        builder().build_here(path, *os.environ.get("OBS_FACESWAP_TEST_CFLAGS", "").split())
+        return Library(path)
+    name = native.file_name()
+    if name is None:
+        pytest.skip("There is no native library for this system.")
+    found = native.load(native.FOLDER / name)
+    assert found.library is not None, found.reason
+    return found.library
+
+
+class Calls:
+    """A filter's callbacks in the library, as libobs calls them."""
+
+    def __init__(self, made: Library) -> None:
+        self.create = _called(made, "create", c_void_p, c_void_p, c_void_p)
+        self.update = _called(made, "update", None, c_void_p, c_void_p)
+        self.video_tick = _called(made, "video_tick", None, c_void_p, ctypes.c_float)
+        self.video_render = _called(made, "video_render", None, c_void_p, c_void_p)
+        self.filter_video = _called(made, "filter_video", c_void_p, c_void_p, c_void_p)
+
+
+def _called(made: Library, name: str, *prototype):
+    return ctypes.CFUNCTYPE(*prototype)(made.address_of(name))
+
+
+def native_exchange(made: Library) -> Exchange:
+    """An exchange whose graphics thread's half is native, somebody watching."""
+    return Exchange(makes_covers=False, native=made)
