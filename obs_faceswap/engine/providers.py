@@ -9,6 +9,7 @@ import sys
 import threading
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, TypeAlias
 
 from obs_faceswap.engine import folders
@@ -190,6 +191,17 @@ def usable_processors() -> int:
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+@cache
+def runtime_errors() -> tuple[type[Exception], ...]:
+    """Everything ONNX Runtime raises: its own errors have no common base of their own."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state  # type: ignore[import-untyped]
+
+    own = [
+        value for value in vars(state).values() if isinstance(value, type) and issubclass(value, Exception)
+    ]
+    return (*own, RuntimeError, ValueError, OSError)
 
 
 def _available() -> list[_Provider]:

@@ -3,6 +3,7 @@
 All streams that run the same file in the same way share one session, see `shared`.
 """
 
+import logging
 import math
 import re
 import threading
@@ -16,9 +17,11 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from obs_faceswap.engine import providers
+from obs_faceswap.engine import optimize, providers
 from obs_faceswap.engine.errors import ModelError, ModelMissingError, ProviderError, UnsupportedModelError
 from obs_faceswap.engine.runners import runner_for
+
+logger = logging.getLogger(__name__)
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -142,14 +145,14 @@ class _Loaded:
             feeds[info.name] = np.zeros(shape, info.dtype)
         try:
             self._call(feeds)
-        except _ort_errors() as error:
+        except providers.runtime_errors() as error:
             raise _load_error(self.label, self.device, error) from error
 
     def run(self, feeds: dict[str, Array]) -> list[Array]:
         """All outputs for the given inputs; may be called from any thread."""
         try:
             return self._call(feeds)
-        except _ort_errors() as error:
+        except providers.runtime_errors() as error:
             raise _run_error(self.label, self.device, error) from error
 
     def _call(self, feeds: dict[str, Array]) -> list[Array]:
@@ -188,6 +191,19 @@ def _alone(model: Path | bytes, device: str, threads: int) -> _Use:
     return _Use(loaded, loaded.close)
 
 
+def _loaded_fast(path: Path, device: str, threads: int) -> _Loaded:
+    """A network in the form that suits the device."""
+    best = optimize.prepared(path) if providers.family(device) == providers.CPU else path
+    try:
+        return _Loaded(str(best), path.name, device, threads)
+    except UnsupportedModelError:
+        if best == path:
+            raise
+        logger.warning("The faster form of %s was damaged and is made anew at the next start", path.name)
+        optimize.discard(best)
+        return _Loaded(str(path), path.name, device, threads)
+
+
 class _Place:
     """Where the users of one network meet."""
 
@@ -213,7 +229,7 @@ class _Pool:
             place.users += 1
         try:
             with place.loading:
-                place.loaded = place.loaded or _Loaded(str(path), path.name, device, threads)
+                place.loaded = place.loaded or _loaded_fast(path, device, threads)
         except BaseException:
             self._leave(place)
             raise
@@ -282,7 +298,7 @@ def _open(source: str | bytes, label: str, device: str, threads: int) -> Any:
         # Without the flag a failing provider would be replaced by the CPU behind our back.
         session = onnxruntime.InferenceSession(source, options, providers=provider_list, enable_fallback=0)
         _require_provider(session, device)
-    except _ort_errors() as error:
+    except providers.runtime_errors() as error:
         raise _load_error(label, device, error) from error
     return session
 
@@ -328,17 +344,6 @@ def _reason(error: Exception) -> str:
     """ONNX Runtime's words without its prefix, one line."""
     text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", str(error))
     return " ".join(text.split())[:300].rstrip(" .")
-
-
-@cache
-def _ort_errors() -> tuple[type[Exception], ...]:
-    """Everything ONNX Runtime raises: its own errors have no common base of their own."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as state  # type: ignore[import-untyped]
-
-    own = [
-        value for value in vars(state).values() if isinstance(value, type) and issubclass(value, Exception)
-    ]
-    return (*own, RuntimeError, ValueError, OSError)
 
 
 @cache

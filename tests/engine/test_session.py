@@ -9,7 +9,7 @@ import tiny_networks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from obs_faceswap.engine import providers, runners
+from obs_faceswap.engine import optimize, providers, runners
 from obs_faceswap.engine.errors import ModelError, ModelMissingError, ProviderError, UnsupportedModelError
 from obs_faceswap.engine.session import Session, TensorInfo, probe, shared
 
@@ -226,7 +226,8 @@ def test_probing_a_working_device_says_nothing_and_a_missing_one_why(offers):
 
 
 @pytest.fixture
-def file(tmp_path):
+def file(tmp_path, monkeypatch):
+    monkeypatch.setattr(optimize, "prepared", lambda path: path)  # see test_optimize.py
     path = tmp_path / "network.onnx"
     path.write_bytes(DOUBLE)
     return path

@@ -10,7 +10,7 @@ import pytest
 import tiny_networks
 from tiny_clips import picture_of
 
-from obs_faceswap.engine import pipeline, wear
+from obs_faceswap.engine import optimize, pipeline, wear
 from obs_faceswap.engine.errors import FaceError, MediaError, ModelMissingError, UnsupportedModelError
 from obs_faceswap.engine.faces import FaceKind
 from obs_faceswap.engine.formats import PixelFormat
@@ -116,6 +116,7 @@ def made(monkeypatch):
         return real(source, *arguments, **options)
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", make)
+    monkeypatch.setattr(optimize, "prepared", lambda path: path)
     return sources
 
 
