@@ -62,6 +62,7 @@ class Observation:
         swap_fps: runs of the swap a second; 0 while no face is seen.
         frame_ms: mean time of one frame without its swap.
         swap_ms: mean time of one swap.
+        is_reprojected: frames were finished with swaps of earlier ones, because of the plan or not.
         share: part (0..1) of all processors, or of the graphics card, that the engine used.
         shown: frames that the program made in that time; 0 where nothing is known of it.
         late: of them those that came late or were left out.
@@ -74,6 +75,7 @@ class Observation:
     swap_fps: float
     frame_ms: float
     swap_ms: float
+    is_reprojected: bool = False
     share: float = 0.0
     shown: int = 0
     late: int = 0
@@ -193,7 +195,7 @@ class Governor:
 
     def _steps_for_rate(self, seen: Observation) -> int:
         wanted_fps = self._wanted_fps(seen)
-        if self.plan.reproject and seen.fps >= _SHORT * wanted_fps:
+        if seen.is_reprojected and seen.fps >= _SHORT * wanted_fps:
             return int(seen.swap_fps < min(_SWAPS_FPS, wanted_fps / 2))
         return (seen.fps < _SHORT * wanted_fps) + (seen.fps < _VERY_SHORT * wanted_fps)
 
@@ -229,9 +231,9 @@ class Governor:
     def _text(self, seen: Observation) -> str:
         plan = self._made()
         parts = [f"{self._settings.target.capitalize()} target: {seen.fps:.0f} frames a second"]
-        if plan.reproject:
+        if seen.is_reprojected:
             parts.append("reprojected")
-        if plan.max_swap_fps:
+        if seen.is_reprojected and plan.max_swap_fps:
             parts.append(f"{seen.swap_fps:.0f} swaps a second")
         late = sum(count for _, count in self._lates)
         times = "once" if late == 1 else f"{late} times"

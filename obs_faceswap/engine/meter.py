@@ -1,6 +1,6 @@
 """Sums up what the governor has to know of each second. Standard library only."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from obs_faceswap.engine import providers
 from obs_faceswap.engine.governor import Observation
@@ -60,19 +60,24 @@ class Meter:
         self._swaps += 1
         self._swap_ms += ms
 
-    def take(self, now_s: float, frames_in: int, host: Host | None) -> Observation | None:
+    def take(
+        self, now_s: float, frames_in: int, host: Host | None, is_reprojected: bool = False
+    ) -> Observation | None:
         """What happened since the last time; None while there is nothing to compare with.
 
         Args:
             now_s: the time, on any steady clock.
             frames_in: frames that came in since the start.
             host: how the program fares; None where nothing is known.
+            is_reprojected: whether frames show swaps of earlier ones now.
         """
         last = self._last
         if last is not None and now_s - last.at_s < _SHORTEST_S:
             return None
         self._last = _Sums(now_s, frames_in, self._frames, self._frame_ms, self._swaps, self._swap_ms, host)
-        return None if last is None else self._between(last, self._last)
+        if last is None:
+            return None
+        return replace(self._between(last, self._last), is_reprojected=is_reprojected)
 
     def _between(self, last: _Sums, now: _Sums) -> Observation:
         seconds = now.at_s - last.at_s

@@ -75,9 +75,15 @@ class Regulator:
         """Notes one run of the swap."""
         self._meter.note_swap(ms)
 
-    def each_second(self, now_s: float, frames_in: int) -> None:
-        """Judges the last second; `frames_in` counts the frames that came in since the start."""
-        seen = self._meter.take(now_s, frames_in, self._read_host())
+    def each_second(self, now_s: float, frames_in: int, is_reprojected: bool) -> None:
+        """Judges the last second.
+
+        Args:
+            now_s: the time, on any steady clock.
+            frames_in: frames that came in since the start.
+            is_reprojected: whether frames show swaps of earlier ones now.
+        """
+        seen = self._meter.take(now_s, frames_in, self._read_host(), is_reprojected)
         if seen is not None:
             self._governor.observe(seen)
         if self._priority is not None:

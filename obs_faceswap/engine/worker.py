@@ -375,7 +375,8 @@ class Worker:
         self._look_for_stall()
         self._tell_event()
         if self._status.state is State.RUNNING:
-            self._regulator.each_second(now_ns() / 1e9, self._exchange.words[ex.FRAMES_IN])
+            frames_in = self._exchange.words[ex.FRAMES_IN]
+            self._regulator.each_second(now_ns() / 1e9, frames_in, self._stream.is_reprojecting)
             self._tell_figures()
         try:
             self._every_second()

@@ -54,7 +54,8 @@ class Machine:
         late = 60 if used > self.spare + 1 else round(60 * max(0.0, used - self.spare))
         return Observation(
             now_s=now_s, camera_fps=self.camera_fps, fps=fps, swap_fps=swap_fps, frame_ms=frame_ms,
-            swap_ms=swap_ms, share=share, shown=60, late=late, host_load=min(1.0, used),
+            swap_ms=swap_ms, is_reprojected=plan.reproject, share=share, shown=60, late=late,
+            host_load=min(1.0, used),
         )  # fmt: skip
 
 

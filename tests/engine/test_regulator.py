@@ -46,7 +46,7 @@ def test_a_slow_swap_is_reported_and_reprojected():
             made.note_frame(8)
             made.note_swap(90)
         host = replace(host, shown=host.shown + 60, late=host.late + (second == 9))
-        made.each_second(float(second), 30 * second)
+        made.each_second(float(second), 30 * second, made.plan.reproject)
     assert made.plan.reproject
     assert made.text == "Smooth target: 10 frames a second, reprojected; OBS was late once."
 
@@ -66,28 +66,28 @@ def test_a_game_gets_the_priority_and_the_notice_is_told(monkeypatch):
     monkeypatch.setattr(regulator_module, "Priority", Quiet)
     made = Regulator(Settings(target=Target.GAME))
     made.begin()
-    made.each_second(1.0, 30)
+    made.each_second(1.0, 30, False)
     made.update(Settings())
-    made.each_second(2.0, 60)
+    made.each_second(2.0, 60, False)
     assert made._priority.lows == [True, False]
     assert made.text == "It stays low."
 
 
 def test_another_engine_is_measured_anew():
     made = Regulator(Settings(target=Target.SMOOTH))
-    made.each_second(1.0, 30)
+    made.each_second(1.0, 30, False)
     made.use("cuda")
-    made.each_second(2.0, 60)  # a first look at it: nothing to judge by yet
+    made.each_second(2.0, 60, False)  # a first look at it: nothing to judge by yet
     assert made.text == ""
 
 
 def test_swaps_may_be_noted_on_another_thread():
     made = Regulator(Settings(target=Target.SMOOTH))
-    made.each_second(1.0, 0)
+    made.each_second(1.0, 0, False)
     thread = threading.Thread(target=lambda: [made.note_swap(10) for _ in range(500)])
     thread.start()
     for _ in range(500):
         made.note_frame(1)
     thread.join()
-    made.each_second(2.0, 500)
+    made.each_second(2.0, 500, False)
     assert made.text.startswith("Smooth target: 500 frames a second")
