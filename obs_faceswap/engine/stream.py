@@ -267,7 +267,8 @@ class Stream:
         if self._thread.is_busy or job.begun.aligned is None or job.taken_ns < self._next_swap_ns:
             return
         if plan.max_swap_fps:
-            self._next_swap_ns = max(job.taken_ns, self._next_swap_ns + 1e9 / plan.max_swap_fps)
+            period_ns = 1e9 / plan.max_swap_fps
+            self._next_swap_ns = max(self._next_swap_ns, job.taken_ns - _CREDIT * period_ns) + period_ns
         self._start_swap(engine, job)
 
     def _start_swap(self, engine: Engine, job: _Job) -> None:
