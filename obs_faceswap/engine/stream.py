@@ -34,6 +34,7 @@ _LONGEST_BUDGET_NS = 3_000_000_000
 _BUDGET_FRAMES = 4  # a frame may take so many times the usual before the engine counts as stalled
 _KINDS = ("swapped", "frozen", "covered", "original")  # types.Shown in its order
 _EARLY = 1.3  # times the usual time of a beginning: so long before the network is free the next frame begins
+_CREDIT = 0.25  # of the time between two swaps: what came late by no more is made up for
 _FULL = 0.9  # of the time between two frames: an engine that needs less keeps up in a row
 _PATIENCE_S = 3.0  # for a swap that is in the way
 
