@@ -1,6 +1,7 @@
-"""The 468-point face mesh: where a face's points are, how deep they lie, and whether it is a face at all."""
+"""The face mesh: where a face's points are, how deep they lie, and whether it is a face at all."""
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from obs_faceswap.engine.picture import Picture, inverted
 from obs_faceswap.engine.types import Matrix, Points
 
 POINTS = 468
+_WITH_IRISES = 478  # MediaPipe's newer network; the irises' ten points come last
 _OUTER_EYE_CORNERS = (33, 263)  # of the eye left in the picture and of the other
 _ROI_SCALE = 1.5  # MediaPipe's face_landmark graph: square of 1.5 times the longer side, turned by the eyes
 _KPS_SCALE = 3.9  # measured: makes the first square as large as the ones from the mesh
@@ -25,7 +27,7 @@ _CANONICAL_SPREAD = float((_CANONICAL**2).sum())
 
 
 class FaceMesh:
-    """MediaPipe's face_landmark network: RGB 0..1 of a square crop in, points and a presence logit out."""
+    """MediaPipe's networks of 468 or 478 points: RGB 0..1 of a square in, points and presence logit out."""
 
     def __init__(self, network: Network) -> None:
         """Checks inputs and outputs."""
@@ -33,14 +35,20 @@ class FaceMesh:
         self._input = network.inputs[0].name
         shape = list(network.inputs[0].shape)
         widths = [output.shape[-1] for output in network.outputs]
-        if len(shape) != 4 or shape[1] != shape[2] or shape[3] != 3 or not {1, 3 * POINTS} <= set(widths):
+        if len(shape) != 4 or shape[1] != shape[2] or shape[3] != 3 or not self.counts(widths):
             raise UnsupportedModelError(
                 f"This is no face mesh with presence: expected a square picture of 3 channels in and outputs "
-                f"of {3 * POINTS} and 1 values, found {shape} and {widths}. "
+                f"of {3 * POINTS} or {3 * _WITH_IRISES} and 1 values, found {shape} and {widths}. "
                 "Fetch the default face mesh again."
             )
         self._side = int(shape[1])
-        self._points, self._presence = widths.index(3 * POINTS), widths.index(1)
+        self._points, self._presence = widths.index(self.counts(widths)), widths.index(1)
+
+    @staticmethod
+    def counts(widths: list[Any]) -> int:
+        """How many values a network's points have, by its outputs' last sides; 0 for another network."""
+        known = (3 * POINTS, 3 * _WITH_IRISES)
+        return next((width for width in known if width in widths and 1 in widths), 0)
 
     def find(
         self, picture: Picture, center_xy: npt.ArrayLike, side_px: float, roll_rad: float
@@ -51,11 +59,11 @@ class FaceMesh:
         `roll_rad`. Depth has the points' scale; smaller is nearer. Points that are not finite: presence 0.
         """
         crop_px = side_px / self._side
-        matrix = _to_crop(np.asarray(center_xy, np.float64), crop_px, roll_rad, self._side)
+        matrix = crop_matrix(np.asarray(center_xy, np.float64), crop_px, roll_rad, self._side)
         crop = picture.sample(matrix, self._side)
         tensor = crop[None, :, :, ::-1].astype(np.float32) / 255
         outputs = self._network.run({self._input: tensor})
-        mesh = outputs[self._points].reshape(POINTS, 3)
+        mesh = outputs[self._points].reshape(-1, 3)[:POINTS]
         presence = _sigmoid(float(outputs[self._presence].ravel()[0]))
         if not np.isfinite(mesh).all():
             return np.zeros((POINTS, 2), np.float32), np.zeros(POINTS, np.float32), 0.0
@@ -104,8 +112,11 @@ def _roll(left: Points, right: Points) -> float:
     return math.atan2(float(y), float(x))
 
 
-def _to_crop(center: npt.NDArray[np.float64], crop_px: float, roll: float, side: int) -> Matrix:
-    """Picture -> crop; pixel centers at whole numbers on both sides."""
+def crop_matrix(center: npt.NDArray[np.float64], crop_px: float, roll: float, side: int) -> Matrix:
+    """Picture -> crop of `side` pixels that are `crop_px` picture pixels wide, turned by `roll` radians.
+
+    Pixel centers lie at whole numbers on both sides.
+    """
     cos, sin = math.cos(roll) / crop_px, math.sin(roll) / crop_px
     linear = np.array([[cos, sin], [-sin, cos]])
     return np.concatenate([linear, ((side - 1) / 2 - linear @ center)[:, None]], axis=1).astype(np.float32)
