@@ -108,7 +108,8 @@ class Slots:
 
 FIRST_RESULT = INPUT_SLOTS
 _PAGE = 4096
-_NAP_S = 0.002  # how often a sleeping worker looks for a frame where nothing can wake it
+_NAP_S = 0.002  # how often a sleeping worker looks for a frame where nothing can wake it,
+_LONG_NAP_S = 0.1  # and while nobody sees the source
 
 
 def allocate(key: int, with_covers: bool = True, results: int = RESULTS) -> Slots:
@@ -216,7 +217,7 @@ class Exchange:
 
     def retire(self) -> None:
         """Takes the slots away, at the filter's end: libobs calls it no more."""
-        self.words[LAYOUT_AT] = self.words[WANTED] = 0
+        self.words[SOURCE] = self.words[LAYOUT_AT] = self.words[WANTED] = 0
         self._retired.clear()
         self.slots = None
 
@@ -445,7 +446,7 @@ class Exchange:
             left_s = until_s - time.monotonic()
             if left_s <= 0:
                 return False
-            time.sleep(min(_NAP_S, left_s))
+            time.sleep(min(_NAP_S if self.words[SHOWING] else _LONG_NAP_S, left_s))
         self._offered_at_wait, self._is_woken = self.words[OFFERED], False
         return True
 
