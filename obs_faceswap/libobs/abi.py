@@ -13,6 +13,7 @@ from ctypes import (
     c_double,
     c_float,
     c_int,
+    c_int64,
     c_long,
     c_size_t,
     c_uint8,
@@ -154,7 +155,9 @@ SOURCE_INFO_BYTES = 400
 
 OBS_SOURCE_TYPE_FILTER = 1
 OBS_SOURCE_VIDEO = 1 << 0
+OBS_SOURCE_AUDIO = 1 << 1
 OBS_SOURCE_ASYNC = 1 << 2
+ASYNC_WITH_SOUND = OBS_SOURCE_ASYNC | OBS_SOURCE_VIDEO | OBS_SOURCE_AUDIO
 OBS_SOURCE_CUSTOM_DRAW = 1 << 3
 
 OBS_COMBO_TYPE_LIST = 2
@@ -203,6 +206,9 @@ RELEASING: dict[str, _Prototype] = {
     "obs_enable_source_type": (None, (c_char_p, c_bool)),
     "obs_enter_graphics": (None, ()),
     "obs_get_video": (c_void_p, ()),
+    "obs_enum_sources": (None, (c_void_p, c_void_p)),
+    "obs_get_output_source": (c_void_p, (c_uint32,)),
+    "obs_get_source_by_name": (c_void_p, (c_char_p,)),
     "obs_leave_graphics": (None, ()),
     "obs_queue_task": (None, (c_int, Task, c_void_p, c_bool)),
     "obs_register_source_s": (None, (c_void_p, c_size_t)),
@@ -210,9 +216,15 @@ RELEASING: dict[str, _Prototype] = {
     "obs_source_get_base_height": (c_uint32, (c_void_p,)),
     "obs_source_get_base_width": (c_uint32, (c_void_p,)),
     "obs_source_get_color_space": (c_int, (c_void_p, c_size_t, POINTER(c_int))),
+    "obs_source_get_weak_source": (c_void_p, (c_void_p,)),
+    "obs_source_release": (None, (c_void_p,)),
+    "obs_source_set_sync_offset": (None, (c_void_p, c_int64)),
     "obs_source_skip_video_filter": (None, (c_void_p,)),
+    "obs_source_update": (None, (c_void_p, c_void_p)),
     "obs_source_update_properties": (None, (c_void_p,)),
     "obs_source_video_render": (None, (c_void_p,)),
+    "obs_weak_source_get_source": (c_void_p, (c_void_p,)),
+    "obs_weak_source_release": (None, (c_void_p,)),
     "video_output_get_skipped_frames": (c_uint32, (c_void_p,)),
     "gs_stagesurface_map": (c_bool, (c_void_p, POINTER(c_void_p), POINTER(c_uint32))),
     "gs_stagesurface_unmap": (None, (c_void_p,)),
@@ -230,14 +242,22 @@ HOLDING: dict[str, _Prototype] = {
     "obs_get_source_output_flags": (c_uint32, (c_char_p,)),
     "obs_filter_get_parent": (c_void_p, (c_void_p,)),
     "obs_filter_get_target": (c_void_p, (c_void_p,)),
+    "obs_source_async_decoupled": (c_bool, (c_void_p,)),
+    "obs_source_async_unbuffered": (c_bool, (c_void_p,)),
     "obs_source_enabled": (c_bool, (c_void_p,)),
     "obs_source_get_name": (c_char_p, (c_void_p,)),
     "obs_source_get_output_flags": (c_uint32, (c_void_p,)),
+    "obs_source_get_settings": (c_void_p, (c_void_p,)),
+    "obs_source_get_sync_offset": (c_int64, (c_void_p,)),
+    "obs_source_removed": (c_bool, (c_void_p,)),
     "obs_source_showing": (c_bool, (c_void_p,)),
     "obs_data_get_double": (c_double, (c_void_p, c_char_p)),
     "obs_data_get_string": (c_char_p, (c_void_p, c_char_p)),
+    "obs_data_release": (None, (c_void_p,)),
     "obs_data_set_default_double": (None, (c_void_p, c_char_p, c_double)),
     "obs_data_set_default_string": (None, (c_void_p, c_char_p, c_char_p)),
+    "obs_data_set_string": (None, (c_void_p, c_char_p, c_char_p)),
+    "os_gettime_ns": (c_uint64, ()),
     "obs_properties_create": (c_void_p, ()),
     "obs_properties_get": (c_void_p, (c_void_p, c_char_p)),
     "obs_properties_add_button2": (c_void_p, (c_void_p, c_char_p, c_char_p, ButtonClicked, c_void_p)),

@@ -84,7 +84,8 @@ def _kind(text):
         return "pointer"
     for kind, pattern in {
         "double": r"\bdouble\b", "float": r"\bfloat\b", "bool": r"\bbool\b",
-        "u32": r"\buint32_t\b", "u64": r"\b(uint64|size)_t\b", "u8": r"\buint8_t\b", "int": r"\b(int|enum)\b",
+        "u32": r"\buint32_t\b", "u64": r"\b(uint64|size)_t\b", "i64": r"\bint64_t\b",
+        "u8": r"\buint8_t\b", "int": r"\b(int|enum)\b",
     }.items():  # fmt: skip
         if re.search(pattern, text):
             return kind
@@ -95,7 +96,7 @@ def _our_kind(kind):
     names = {
         None: "nothing", ctypes.c_double: "double", ctypes.c_float: "float", ctypes.c_bool: "bool",
         ctypes.c_size_t: "u64", ctypes.c_uint64: "u64", ctypes.c_uint32: "u32", ctypes.c_uint8: "u8",
-        ctypes.c_int: "int",
+        ctypes.c_int: "int", ctypes.c_int64: "i64",
     }  # fmt: skip
     return names.get(kind, "pointer")
 
@@ -108,6 +109,7 @@ def test_prototypes(name):
         return
     result, arguments = declared[name]
     ours_result, ours_arguments = (abi.RELEASING | abi.HOLDING)[name]
+    arguments = re.sub(r"\w+ \(\*\w+\)\([^)]*\)", "void *", arguments)  # a callback
     theirs = [] if arguments in ("void", "") else [_kind(part) for part in arguments.split(",")]
     if "..." in arguments:
         theirs.pop()
