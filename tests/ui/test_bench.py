@@ -1,5 +1,6 @@
 """The benchmark: its keys and shapes. No figure is asserted but for what cannot be otherwise."""
 
+import ctypes
 import json
 
 import cv2
@@ -8,10 +9,13 @@ import pytest
 import tiny_networks
 from fake_engine import HEIGHT, NOBODY, WIDTH, face_at
 
-from obs_faceswap.engine import session
+from obs_faceswap.engine import exchange as ex
+from obs_faceswap.engine import native, session
 from obs_faceswap.engine.errors import FaceSwapError
+from obs_faceswap.engine.formats import PixelFormat
+from obs_faceswap.libobs import abi
 from obs_faceswap.ui import cli
-from obs_faceswap.ui.bench import child, networks, processes, reference_merges
+from obs_faceswap.ui.bench import callback, child, hook, networks, processes, reference_merges
 from obs_faceswap.ui.bench.plan import SIZES_WH
 from obs_faceswap.ui.bench.run import SECTIONS
 from obs_faceswap.ui.bench.scene import Subject
@@ -261,3 +265,51 @@ def test_face_at_is_found_where_it_lies(finder, dfm, portrait):
     points = face_at(90, 120).landmarks
     assert subject.size_px == pytest.approx(float(np.ptp(points, axis=0).max()))
     assert subject.center_xy == pytest.approx(tuple((points.min(0) + points.max(0)) / 2))
+
+
+@pytest.fixture
+def short_callbacks(monkeypatch):
+    """Few calls of one format."""
+    if native.find().library is None:
+        pytest.skip(native.find().reason)
+    monkeypatch.setattr(callback, "_FORMATS", (PixelFormat.NV12,))
+    monkeypatch.setattr(callback, "_BLOCK", 2)
+
+
+def test_the_callback_is_measured_next_to_bare_copies(bench, short_callbacks):
+    figures = bench("callback_ms")["callback_ms"]
+    assert set(figures) == {"idle", "busy"}
+    ways = {f"{way}{part}" for way in ("", "memcpys_", "python_") for part in ("p50", "p99", "max")}
+    for load in figures.values():
+        assert set(load) == ways | {"p99_above_memcpys"}
+        assert all(set(by_format) == {"NV12"} for by_format in load.values())
+        assert 0 < load["p50"]["NV12"] <= load["p99"]["NV12"] <= load["max"]["NV12"]
+        above = load["p99"]["NV12"] - load["memcpys_p99"]["NV12"]
+        assert load["p99_above_memcpys"]["NV12"] == pytest.approx(above, abs=0.0011)
+
+
+def test_both_callbacks_show_what_the_engine_made(short_callbacks):
+    for library in (native.find().library, None):
+        exchange = callback._exchange(PixelFormat.NV12, library)
+        way = hook.hook_of(exchange, library)
+        frame, _memory = callback._frame(PixelFormat.NV12)
+        with callback._publishing(exchange):
+            native.find().library.bench_loop(way.call, way.data, [ctypes.addressof(frame)], 20, 5_000_000)
+        assert exchange.words[ex.FRAMES_IN] == 20
+        assert exchange.words[ex.FRAMES_SHOWN + ex.KIND_SWAPPED] > 0
+
+
+def test_bare_copies_give_back_the_frame_before(short_callbacks):
+    frame, memory = callback._frame(PixelFormat.NV12)
+    way = hook.bare_copies(native.find().library, len(memory), 2)
+    memory[0] = b"1"
+    abi.FilterVideo(way.call)(way.data, ctypes.addressof(frame))
+    assert memory[0] == b"\0"
+    memory[0] = b"2"
+    abi.FilterVideo(way.call)(way.data, ctypes.addressof(frame))
+    assert memory[0] == b"1"
+
+
+def test_the_callback_is_not_measured_without_the_native_library(bench, monkeypatch):
+    monkeypatch.setattr(native, "find", lambda: native.Found(None, "There is none here."))
+    assert bench("callback_ms")["callback_ms"] == {"not_measured": "There is none here."}

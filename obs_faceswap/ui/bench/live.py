@@ -6,14 +6,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from obs_faceswap.engine import exchange as ex
-from obs_faceswap.engine import pipeline
+from obs_faceswap.engine import native, pipeline
+from obs_faceswap.engine.cover_thread import CoverThread
 from obs_faceswap.engine.errors import MediaError
-from obs_faceswap.engine.exchange import Exchange, Slots
+from obs_faceswap.engine.exchange import Exchange
 from obs_faceswap.engine.formats import PixelFormat
 from obs_faceswap.engine.loader import Load, load_engine
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.types import Frame
 from obs_faceswap.engine.worker import State, Worker
+from obs_faceswap.ui.bench.hook import Hook, hook_of
 from obs_faceswap.ui.bench.plan import SIZES_WH, Case, Figures, Plan
 from obs_faceswap.ui.bench.scene import FPS, Stream
 from obs_faceswap.ui.bench.timing import middle, rounded, spread
@@ -25,7 +27,7 @@ _LONGEST_LOAD_S = 120.0
 
 @dataclass(slots=True)
 class Filter:
-    """An exchange and the worker behind it, as one filter in OBS has them.
+    """An exchange with the graphics thread's half before it and the worker behind it.
 
     Attributes:
         delays_ms: from each shown frame's arrival to its first showing.
@@ -33,63 +35,35 @@ class Filter:
 
     exchange: Exchange
     worker: Worker
+    hook: Hook
     delays_ms: list[float] = field(default_factory=list)
-    _last_shown: int = 0
 
-    def show(self, frame: Frame) -> int:
-        """Does with a frame what the filter's callback does on OBS's graphics thread, and times it.
-
-        Returns:
-            What was chosen to be shown, as `Exchange.choose` says it.
-        """
-        started_ns = time.perf_counter_ns()
-        exchange, now_ns = self.exchange, ex.now_ns()
-        slots = exchange.current(ex.key_of(frame.format, frame.width, frame.height))
-        if slots is None:
-            raise MediaError(f"The live stream could not be measured. {exchange.failure}".strip())
-        exchange.note_frame()
-        index = exchange.input_slot()
-        _copy(slots, index, frame, to_slot=True)
-        slots.metas[index].timestamp_ns = frame.timestamp_ns
-        exchange.offer(slots, index, now_ns)
-        choice = exchange.choose(slots, now_ns)
-        if choice >= 0:
-            self._note(slots, choice, now_ns)
-            _copy(slots, choice, frame, to_slot=False)
-        exchange.chosen()
-        exchange.note_callback(time.perf_counter_ns() - started_ns)
-        return choice
-
-    def _note(self, slots: Slots, choice: int, now_ns: int) -> None:
-        meta = slots.metas[choice]
-        if choice >= ex.FIRST_RESULT and meta.sequence not in (0, self._last_shown):
-            self._last_shown = meta.sequence
-            self.delays_ms.append((now_ns - meta.arrival_ns) / 1e6)
-
-
-def _copy(slots: Slots, index: int, frame: Frame, to_slot: bool) -> None:
-    for view, plane in zip(slots.plane_views(index), frame.planes, strict=True):
-        own = plane.data.cast("B")
-        if to_slot:
-            view[:] = own
-        else:
-            own[:] = view
+    def show(self, frame: Frame) -> None:
+        """Does with a frame what the filter's callback does on OBS's graphics thread."""
+        words = self.exchange.words
+        before = words[ex.SHOWN]
+        self.hook.show(frame)
+        if words[ex.SHOWN] != before:
+            self.delays_ms.append(words[ex.DELAY_NS] / 1e6)
 
 
 @contextmanager
 def running(settings: Settings, size_wh: tuple[int, int], load: Load = load_engine) -> Iterator[Filter]:
     """A filter whose engine runs; raises MediaError if it does not start."""
-    exchange = Exchange()
+    library = native.find().library
+    exchange = Exchange(makes_covers=library is None, native=library)
     exchange.words[ex.SHOWING] = 1
     exchange.current(ex.key_of(PixelFormat.I420, *size_wh))
     exchange.lay_out()
-    worker = Worker(exchange, settings, load=load)
+    worker, memory = Worker(exchange, settings, load=load), CoverThread(exchange)
     worker.start()
+    memory.start()
     try:
         _wait_until_running(worker)
-        yield Filter(exchange, worker)
+        yield Filter(exchange, worker, hook_of(exchange, library))
     finally:
         worker.close()
+        memory.close()
 
 
 def loading(plan: Plan) -> Load:

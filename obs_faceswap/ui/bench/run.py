@@ -8,7 +8,7 @@ from pathlib import Path
 from obs_faceswap.engine.errors import SettingsError
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.ui import materials
-from obs_faceswap.ui.bench import cost, efficiency, live, merge, obs, processes, stages
+from obs_faceswap.ui.bench import callback, cost, efficiency, live, merge, obs, processes, stages
 from obs_faceswap.ui.bench.machine import machine
 from obs_faceswap.ui.bench.plan import Figures, OnProgress, Plan
 
@@ -29,6 +29,10 @@ SECTIONS: dict[str, Section] = {
     "non_network_ms": Section(
         "Median ms of a frame outside the networks, one processor (goal at 1080p: 5)",
         efficiency.non_network_ms,
+    ),
+    "callback_ms": Section(
+        "Ms of OBS's graphics thread for a 1080p frame (goal: p99 at most 0.5 above two bare copies)",
+        callback.callback_ms,
     ),
     "delay_ms": Section(
         "Ms from a frame's arrival to its showing (goal: at most one camera frame more than the engine)",
