@@ -75,7 +75,9 @@ def painted(size: int, mask: float = 1.0) -> SwappedFace:
 
 
 def networks_of(finder: FakeFinder) -> SimpleNamespace:
-    return SimpleNamespace(finder=finder, provider="cpu", notice="", device="auto", close=lambda: None)
+    return SimpleNamespace(
+        finder=finder, provider="cpu", detector_provider="cpu", notice="", close=lambda: None
+    )
 
 
 def pipeline_of(*found: Found | Exception, swapper: FakeSwapper | None = None) -> Pipeline:

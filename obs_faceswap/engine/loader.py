@@ -3,7 +3,7 @@
 import importlib
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -26,6 +26,11 @@ class Engine(Protocol):
     @property
     def provider(self) -> str:
         """The device the networks run on."""
+        ...
+
+    @property
+    def stages(self) -> Mapping[str, str]:
+        """The devices of its parts, by what each does."""
         ...
 
     @property
@@ -95,12 +100,23 @@ def _import_packages() -> None:
 
 def needs(settings: Settings) -> tuple[str, ...]:
     """The part of the settings that a loaded engine is bound to."""
-    return settings.face, "" if settings.face else settings.face_file, settings.device
+    file = "" if settings.face else settings.face_file
+    return settings.face, file, settings.device, settings.detector_device, settings.landmarks_device
 
 
 def face_name(settings: Settings) -> str:
     """How a user calls the chosen face; empty when none is chosen."""
     return settings.face or Path(settings.face_file).stem
+
+
+def placement(engine: Engine) -> str:
+    """The devices an engine runs on, in the words of the panel."""
+    labels = dict(DEVICES.get())
+    parts = [labels.get(engine.provider, engine.provider)]
+    for what, device in engine.stages.items():
+        if device != engine.provider:
+            parts.append(f"{what} on {labels.get(device, device)}")
+    return ", ".join(parts)
 
 
 def explain(error: BaseException) -> str:

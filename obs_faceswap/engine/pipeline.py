@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -85,7 +85,7 @@ def load(settings: Settings, models_from: Path | None = None) -> "Pipeline":
     """Loads networks and face. Slow; may run on another thread than the pipeline that is running.
 
     Args:
-        settings: `face`, `face_file` and `device` are used.
+        settings: `face`, `face_file` and the devices are used.
         models_from: a folder of the user's own network files, tried first.
 
     Raises:
@@ -93,7 +93,7 @@ def load(settings: Settings, models_from: Path | None = None) -> "Pipeline":
     """
     worn = wear(settings, models_from)
     try:
-        networks = Networks(settings.device, models_from)
+        networks = Networks(settings, models_from)
     except Exception:
         worn.close()
         raise
@@ -293,6 +293,11 @@ class Pipeline:
         """The device that does the most work: the swap network's, or that of the networks that find faces."""
         session = self._worn.session
         return session.provider if session is not None else self._networks.provider
+
+    @property
+    def stages(self) -> Mapping[str, str]:
+        """The devices of the networks that find faces, by what each does."""
+        return {"faces found": self._networks.detector_provider, "faces followed": self._networks.provider}
 
     @property
     def can_overlap(self) -> bool:

@@ -130,6 +130,8 @@ TRACKING = "Finding your face"
 PERFORMANCE = "Speed"
 SOUND = "Delay and sound"
 
+SAME = "same"  # a stage's device: the one of the setting `device`
+
 _KEEP_CHOICES = (
     (Keep.AUTO, "Automatic (photo faces: yes, models: no)"),
     (Keep.YES, "Yes"),
@@ -242,6 +244,17 @@ class Settings:
     align_y: float = _number(
         0.0, -0.5, 0.5, 0.01, "Crop offset up or down", "Moves the cut-out, in parts of its side.", TRACKING,
         deepfacelive="y_offset 0",
+    )  # fmt: skip
+    detector_device: str = _declare(
+        Kind.DEVICE, SAME, "Device to find faces",
+        "What the network runs on that looks for faces, about ten times a second.", TRACKING,
+        choices=((SAME, "Same as Device"),), deepfacelive="device (per stage)",
+    )  # fmt: skip
+    landmarks_device: str = _declare(
+        Kind.DEVICE, SAME, "Device to follow faces",
+        "What the network runs on that finds a face's points in every frame. It is small: while the face "
+        "itself runs on a busy graphics card, the CPU may be faster.", TRACKING,
+        choices=((SAME, "Same as Device"),), deepfacelive="device (per stage)",
     )  # fmt: skip
     detection_threshold: float = _number(
         0.5, 0.01, 1.0, 0.01, "Detection threshold",

@@ -16,7 +16,7 @@ from obs_faceswap.engine.landmarks import FaceMesh
 from obs_faceswap.engine.picture import Picture
 from obs_faceswap.engine.pictures import read_picture
 from obs_faceswap.engine.session import Session, shared
-from obs_faceswap.engine.settings import Settings
+from obs_faceswap.engine.settings import SAME, Settings
 from obs_faceswap.engine.swap.dfm import DfmSwapper
 from obs_faceswap.engine.swap.photo import PhotoSwapper
 from obs_faceswap.engine.swap.photo_find import FindLandmarks
@@ -35,16 +35,20 @@ class Networks:
 
     Attributes:
         finder: finds and follows faces.
-        provider: the device the networks really run on.
-        notice: why that is not the device that was asked for, or empty.
+        provider: the device that the network runs on which every frame needs.
+        detector_provider: the device of the one that looks for new faces.
+        notice: why one is not the device that was asked for, or empty.
     """
 
-    def __init__(self, device: str, models_from: Path | None = None) -> None:
+    def __init__(self, settings: Settings, models_from: Path | None = None) -> None:
         """Loads both networks, where no other stream has; raises ModelError or ProviderError."""
-        self._sessions = _sessions(device, models_from)
+        stages = settings.detector_device, settings.landmarks_device
+        devices = [settings.device if stage == SAME else stage for stage in stages]
+        self._sessions = _sessions((devices[0], devices[1]), models_from)
         detector, mesh = self._sessions
         self.finder = FaceFinder(detector_for(detector), FaceMesh(mesh))
-        self.provider, self.notice = mesh.provider, mesh.notice
+        self.provider, self.detector_provider = mesh.provider, detector.provider
+        self.notice = " ".join(dict.fromkeys(filter(None, (detector.notice, mesh.notice))))
 
     def close(self) -> None:
         """Frees the networks that no other stream uses; may be called twice."""
@@ -52,11 +56,12 @@ class Networks:
             session.close()
 
 
-def _sessions(device: str, models_from: Path | None) -> tuple[Session, Session]:
+def _sessions(devices: tuple[str, str], models_from: Path | None) -> tuple[Session, Session]:
+    """Detector and mesh, each on its device."""
     paths = models.find_detector(models_from), models.find(_MESH, models_from)
-    detector = shared(paths[0], device)
+    detector = shared(paths[0], devices[0])
     try:
-        return detector, shared(paths[1], device)
+        return detector, shared(paths[1], devices[1])
     except Exception:
         detector.close()
         raise
@@ -114,7 +119,7 @@ def _wear_model(face: InstalledFace, settings: Settings) -> Worn:
 def _wear_photo(face: InstalledFace, settings: Settings, models_from: Path | None) -> Worn:
     files, pictures = _readable(face)
     # On the CPU: a graphics card may be busy with streams, and pictures have time.
-    sessions = _sessions(providers.CPU, models_from)
+    sessions = _sessions((providers.CPU, providers.CPU), models_from)
     try:
         names = [file.name for file in files]
         return Worn(PhotoSwapper(pictures, _finding(sessions), settings, names), face.kind)

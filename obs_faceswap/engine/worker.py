@@ -15,7 +15,16 @@ from obs_faceswap.engine import exchange as ex
 from obs_faceswap.engine.delay import SteadyDelay
 from obs_faceswap.engine.errors import FaceError, UnsupportedModelError
 from obs_faceswap.engine.exchange import Exchange, now_ns
-from obs_faceswap.engine.loader import DEVICES, Engine, Load, Loader, explain, face_name, load_engine, needs
+from obs_faceswap.engine.loader import (
+    Engine,
+    Load,
+    Loader,
+    explain,
+    face_name,
+    load_engine,
+    needs,
+    placement,
+)
 from obs_faceswap.engine.pace import Pace
 from obs_faceswap.engine.recovery import Retries, Trouble, stall_text
 from obs_faceswap.engine.regulator import ReadHost, Regulator, no_host
@@ -256,8 +265,7 @@ class Worker:
         self._tell_worn(engine, self._asked or self._settings)
 
     def _tell_worn(self, engine: Engine, settings: Settings) -> None:
-        device = dict(DEVICES.get()).get(engine.provider, engine.provider)
-        text = f"Wearing “{face_name(settings)}” on {device}."
+        text = f"Wearing “{face_name(settings)}” on {placement(engine)}."
         self._set_status(Status(State.RUNNING, text, engine.notice, engine.provider, engine.has_morph))
 
     def _refuse(self, error: BaseException) -> None:

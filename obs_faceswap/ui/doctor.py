@@ -143,12 +143,25 @@ def check_devices() -> Findings:
 
 
 def check_weights() -> Findings:
-    """The networks that find a face."""
+    """The networks that find a face, and what each runs on when nothing else is chosen."""
     for what, find in (("Face detector", models.find_detector), ("Face mesh", _find_mesh)):
         try:
-            yield Finding(Level.OK, f"{what}: {find()}")
+            path = find()
+            device, notice = _placed(path)
         except FaceSwapError as error:
             yield Finding(Level.WRONG, f"{what}: {error}", "Run: obs-faceswap models fetch")
+            continue
+        text = f"{what}: {path}, runs on {device}"
+        yield Finding(Level.NOTE, f"{text}. {notice}") if notice else Finding(Level.OK, text)
+
+
+def _placed(path: Path) -> tuple[str, str]:
+    """The device that “auto” takes for a network, and why it is not a better one."""
+    from obs_faceswap.engine.session import shared
+
+    session = shared(path)
+    session.close()
+    return providers.label_of(session.provider), session.notice
 
 
 def _find_mesh() -> Path:

@@ -99,7 +99,8 @@ def _add(panel: Panel, option: Option, view: View, installed: list[InstalledFace
         case Kind.FACE:
             panel.choice(option.key, option.label, _face_choices(installed, view.settings.face))
         case Kind.DEVICE:
-            panel.choice(option.key, option.label, _with(view.devices, view.settings.device))
+            chosen = getattr(view.settings, option.key)
+            panel.choice(option.key, option.label, _with((*option.choices, *view.devices), chosen))
         case Kind.AUDIO:
             known = (_NO_SOUND, *view.audio_sources)
             panel.choice(option.key, option.label, _with(known, view.settings.sync_audio))

@@ -72,13 +72,19 @@ def values_of(declared: Option) -> str:
     if declared.kind is Kind.NUMBER:
         return f"{declared.minimum:g} to {declared.maximum:g}{_unit(declared)}, step {declared.step:g}"
     if declared.kind is Kind.CHOICE:
-        return ", ".join(f"`{value}`: {label}" for value, label in declared.choices)
+        return _choices(declared)
     return {
         Kind.FACE: "name of an installed face",
-        Kind.DEVICE: "`auto`, or a device listed by `obs-faceswap doctor`",
+        Kind.DEVICE: ", ".join(
+            filter(None, (_choices(declared), "`auto`, or a device listed by `obs-faceswap doctor`"))
+        ),
         Kind.AUDIO: "name of an audio source in OBS",
         Kind.PATH: "path of a file or folder",
     }[declared.kind]
+
+
+def _choices(declared: Option) -> str:
+    return ", ".join(f"`{value}`: {label}" for value, label in declared.choices)
 
 
 def default_of(declared: Option) -> str:

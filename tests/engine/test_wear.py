@@ -11,7 +11,13 @@ import tiny_networks
 from tiny_clips import picture_of
 
 from obs_faceswap.engine import optimize, pipeline, wear
-from obs_faceswap.engine.errors import FaceError, MediaError, ModelMissingError, UnsupportedModelError
+from obs_faceswap.engine.errors import (
+    FaceError,
+    MediaError,
+    ModelMissingError,
+    ProviderError,
+    UnsupportedModelError,
+)
 from obs_faceswap.engine.faces import FaceKind
 from obs_faceswap.engine.formats import PixelFormat
 from obs_faceswap.engine.pictures import read_picture
@@ -32,7 +38,7 @@ def photos(monkeypatch):
             made.append((pictures, names))
 
     monkeypatch.setattr(wear, "PhotoSwapper", FakePhoto)
-    monkeypatch.setattr(wear, "_sessions", lambda device, models_from: ())
+    monkeypatch.setattr(wear, "_sessions", lambda devices, models_from: ())
     monkeypatch.setattr(wear, "_finding", lambda sessions: None)
     return made
 
@@ -121,7 +127,7 @@ def made(monkeypatch):
 
 
 def test_streams_share_networks_and_each_follows_its_own_faces(files, made):
-    first, second = wear.Networks("cpu"), wear.Networks("cpu")
+    first, second = wear.Networks(Settings(device="cpu")), wear.Networks(Settings(device="cpu"))
     assert len(made) == 2
     assert first.finder is not second.finder
     first.close()
@@ -130,8 +136,40 @@ def test_streams_share_networks_and_each_follows_its_own_faces(files, made):
         assert len(made) == 2
         assert len(mesh.run({"input_1": np.zeros((1, 192, 192, 3), np.float32)})) == 2
     second.close()
-    wear.Networks("cpu").close()
+    wear.Networks(Settings(device="cpu")).close()
     assert len(made) == 4
+
+
+@pytest.mark.parametrize(
+    ("chosen", "devices"),
+    [
+        ({}, ["cpu", "cpu"]),
+        ({"detector_device": "other"}, ["other", "cpu"]),
+        ({"landmarks_device": "other"}, ["cpu", "other"]),
+        ({"detector_device": "one", "landmarks_device": "two"}, ["one", "two"]),
+    ],
+)
+def test_each_stage_has_its_device(files, monkeypatch, chosen, devices):
+    real, asked = wear.shared, []
+
+    def on_the_cpu(path, device):
+        asked.append(device)
+        session = real(path, "cpu")
+        session.provider, session.notice = device, f"{device} is slow."
+        return session
+
+    monkeypatch.setattr(wear, "shared", on_the_cpu)
+    networks = wear.Networks(Settings(device="cpu", **chosen))
+    assert asked == devices
+    assert [networks.detector_provider, networks.provider] == devices
+    assert networks.notice == " ".join(f"{device} is slow." for device in dict.fromkeys(devices))
+    networks.close()
+
+
+@pytest.mark.parametrize("stage", ["detector_device", "landmarks_device"])
+def test_a_stage_never_falls_back_from_a_chosen_device(files, stage):
+    with pytest.raises(ProviderError, match="offers: auto"):
+        wear.Networks(Settings(device="cpu", **{stage: "coreml"}))
 
 
 def test_filters_that_wear_the_same_model_share_it(tmp_path, made):

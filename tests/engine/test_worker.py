@@ -235,6 +235,8 @@ def test_other_settings_act_on_the_next_frame_without_a_load():
     [
         ({"face": "Bert"}, True),
         ({"device": "cpu"}, True),
+        ({"detector_device": "cpu"}, True),
+        ({"landmarks_device": "cpu"}, True),
         ({"face_file": "other.png"}, False),  # while a face of the list is worn
         ({"smoothing": 10.0}, False),
     ],
@@ -507,6 +509,15 @@ def test_a_device_that_was_not_asked_for_is_said():
     made, _ = loaded(engine)
     assert made.status().problem == "CUDA does not work here."
     assert made.status().has_morph
+
+
+def test_stages_on_other_devices_are_named(monkeypatch):
+    engine = StreamEngine()
+    engine.provider, engine.stages = "cuda", {"faces found": "cuda", "faces followed": "cpu"}
+    monkeypatch.setattr(loader, "DEVICES", Choices())
+    loader.DEVICES.set([("cuda", "NVIDIA CUDA"), ("cpu", "CPU")])
+    made, _ = loaded(engine)
+    assert made.status().text == "Wearing “Anna” on NVIDIA CUDA, faces followed on CPU."
 
 
 def test_the_report_counts_what_was_shown():

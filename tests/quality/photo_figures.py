@@ -109,7 +109,7 @@ def remaining(live: Path, exact: Path, settings: Settings, models_from: Path) ->
 
 def landmarks_of(picture: ImageBGR, models_from: Path) -> Points:
     """The 468 points of the face in a picture."""
-    networks = Networks("cpu", models_from)
+    networks = Networks(Settings(device="cpu"), models_from)
     try:
         found = networks.finder.find(Picture.of(picture), 0, Settings(smoothing=0))
     finally:

@@ -126,8 +126,12 @@ def test_the_probe_network_computes_something():
 
 def test_missing_networks_are_wrong_and_present_ones_fine(home, monkeypatch, tmp_path):
     assert levels(doctor.check_weights()) == [Level.WRONG, Level.WRONG]
-    monkeypatch.setattr(models, "find", lambda name, models_from=None: tmp_path / name)
-    assert levels(doctor.check_weights()) == [Level.OK, Level.OK]
+    (tmp_path / "network.onnx").write_bytes(doctor.probe_network())
+    monkeypatch.setattr(models, "find", lambda name, models_from=None: tmp_path / "network.onnx")
+    monkeypatch.setattr(providers, "candidates", lambda device: ["cpu"])
+    found = list(doctor.check_weights())
+    assert levels(found) == [Level.OK, Level.OK]
+    assert all(finding.text.endswith("network.onnx, runs on CPU") for finding in found)
 
 
 def test_installed_faces_are_named(home):

@@ -107,6 +107,12 @@ def test_devices_and_one_that_is_gone(home):
     assert choices(built(Settings(device="cuda:1")), "device")[-1] == ("cuda:1", "cuda:1 (not found)")
 
 
+@pytest.mark.parametrize("key", ["detector_device", "landmarks_device"])
+def test_a_stages_device_is_the_same_or_one_of_its_own(home, key):
+    assert choices(built(), key) == (("same", "Same as Device"), *DEVICES)
+    assert choices(built(Settings(**{key: "cuda:1"})), key)[-1] == ("cuda:1", "cuda:1 (not found)")
+
+
 def test_sounds_are_listed_after_none_and_one_that_is_gone_stays(home):
     sounds = (("Mic", "Mic"), ("Desktop", "Desktop"))
     assert choices(built(audio_sources=sounds), "sync_audio") == (("", "None"), *sounds)
