@@ -8,12 +8,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from obs_faceswap.engine.types import ImageBGR, SwappedFace
+from obs_faceswap.engine.types import ImageBGR, SwappedFace, Tone
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Doubles: TypeAlias = npt.NDArray[np.float64]
 
 _SAMPLE_SIDE = 48  # statistics are taken on crops about that small; pixel noise is averaged away before
+_AVERAGED = 4  # pixels a side that make a sample
 _FEWEST_SAMPLES = 16
 _INSIDE = 0.5  # DeepFaceLive's FaceMerger takes mask values above this as face
 
@@ -62,25 +63,28 @@ class ColorMatch:
         """The swapped face in the live crop's colors.
 
         Args:
-            swapped: crop and mask of one size; the mask says where both crops show the face.
+            swapped: the mask says where both crops show the face.
             scene: (S, S, 3), the live crop, of the same size.
             timestamp_ns: the frame's time.
 
         Returns:
-            The same mask and a new crop; a mask that holds next to nothing gives `swapped` itself.
+            The same with another tone; a mask that holds next to nothing gives `swapped` itself.
         """
-        inside = (_sampled(swapped.mask) > _INSIDE).astype(np.uint8)
+        scene_samples = _sampled(scene)
+        side = len(scene_samples)
+        mask = cv2.resize(swapped.mask, (side, side), interpolation=cv2.INTER_AREA)
+        inside = (mask > _INSIDE).astype(np.uint8)
         if cv2.countNonZero(inside) < _FEWEST_SAMPLES:
             return swapped
-        samples = _sampled(swapped.crop)
+        samples = _shown(swapped, scene_samples)
         swapped_lab = _lab(samples)
-        self._follow(statistics(_lab(_sampled(scene)), inside), statistics(swapped_lab, inside), timestamp_ns)
+        self._follow(statistics(_lab(scene_samples), inside), statistics(swapped_lab, inside), timestamp_ns)
         if self._scene is None or self._swapped is None:
             return swapped
         target = transferred(swapped_lab, self._swapped, self._scene)
         chosen = inside > 0
         matrix = _fitted(samples[chosen], cv2.cvtColor(target, cv2.COLOR_Lab2BGR)[chosen] * 255)
-        return replace(swapped, crop=np.asarray(cv2.transform(swapped.crop, matrix), np.uint8))
+        return replace(swapped, tone=_one_after_the_other(swapped.tone, matrix))
 
     def _follow(self, scene: LabStatistics, swapped: LabStatistics, timestamp_ns: int) -> None:
         gap_s = (timestamp_ns - self._seen_ns) / 1e9
@@ -111,11 +115,34 @@ def _is_cut(past: LabStatistics, now: LabStatistics) -> bool:
     return float(np.linalg.norm(now.mean - past.mean)) > _CUT
 
 
+def _shown(swapped: SwappedFace, scene: ImageBGR) -> ImageBGR:
+    """A swap's samples as they will be seen among the live crop's samples."""
+    samples = _sampled(swapped.crop)
+    if swapped.tone is not None:
+        samples = np.asarray(cv2.transform(samples, swapped.tone), np.uint8)
+    if swapped.alpha is None:
+        return samples
+    alpha = _sampled(swapped.alpha)
+    return np.asarray(cv2.blendLinear(samples, scene, alpha, 1 - alpha), np.uint8)
+
+
+def _one_after_the_other(first: Tone | None, second: Doubles) -> Tone:
+    """Two affine changes of colors as one."""
+    if first is None:
+        return second
+    linear = second[:, :3]
+    return np.hstack([linear @ first[:, :3], linear @ first[:, 3:] + second[:, 3:]])
+
+
 def _sampled(picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """A square picture made smaller by a whole number, which is fast; a rest at two borders is left out."""
+    """A square picture made smaller by a whole number; a rest at two borders is left out.
+
+    Of large pictures only every so many pixels are looked at: what is left averages their noise away.
+    """
     factor = max(1, picture.shape[0] // _SAMPLE_SIDE)
-    side = picture.shape[0] // factor
-    used = picture[: side * factor, : side * factor]
+    side, skipped = picture.shape[0] // factor, max(1, factor // _AVERAGED)
+    start = skipped // 2
+    used = picture[start : side * factor : skipped, start : side * factor : skipped]
     return cv2.resize(used, (side, side), interpolation=cv2.INTER_AREA)
 
 

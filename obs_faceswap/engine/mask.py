@@ -36,6 +36,13 @@ def finish(mask: Mask, erode_percent: float, blur_percent: float) -> Mask:
     return _softened(finished, blur * _SIGMA_PER_BLUR) if blur else finished
 
 
+def enlarged(mask: Mask, size: int) -> Mask:
+    """A mask at a larger side."""
+    if len(mask) == size:
+        return mask
+    return np.asarray(cv2.resize(mask, (size, size), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
 def hull(points: Points, size: int) -> Mask:
     """The convex hull of points (N, 2) in crop pixels as a mask (size, size), with a smooth edge.
 

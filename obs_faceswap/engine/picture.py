@@ -106,12 +106,17 @@ class Picture:
             max(min(start + side, limit), first + 1)
             for start, limit, first in ((x0, self.width, left), (y0, self.height, top))
         )
+        sides = (top - y0, y0 + side - bottom, left - x0, x0 + side - right)
         part = self.bgr((left, top, right, bottom))
-        if part.shape[:2] == (side, side):
+        if not any(sides):
             return part.copy()
-        x, y = (np.clip(np.arange(side) + start, first, last - 1) - first
-                for start, first, last in ((x0, left, right), (y0, top, bottom)))  # fmt: skip
-        return part[y[:, None], x]
+        if min(sides) < 0:  # nothing of the picture is shown, or its last row or column alone
+            across, down = (
+                np.clip(np.arange(side) + start, 0, limit - 1) - first
+                for start, limit, first in ((x0, self.width, left), (y0, self.height, top))
+            )
+            return part[down[:, None], across]
+        return np.asarray(cv2.copyMakeBorder(part, *sides, cv2.BORDER_REPLICATE), np.uint8)
 
     def _shown(self, matrix: Matrix, side: int, finer: float) -> Roi:
         """The part of the picture that a crop shows, and a margin; never empty, in whole small pixels."""

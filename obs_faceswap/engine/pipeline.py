@@ -224,7 +224,7 @@ class Pipeline:
         self, frame: Frame, aligned: AlignedFace, swapped: SwappedFace, settings: Settings, watch: Stopwatch
     ) -> bool:
         """Puts a swapped crop back into its frame; whether the face is hidden now."""
-        if hidden(swapped.mask, aligned.landmarks) < _LEAST_HIDDEN:
+        if hidden(swapped.mask, aligned.landmarks, aligned.warp.size) < _LEAST_HIDDEN:
             return False
         with watch(Stage.COLOR):
             swapped = self._matched(swapped, aligned, frame.timestamp_ns, settings)
@@ -382,7 +382,8 @@ def _crop_side_px(landmarks: Points, place: tuple[float, float, float]) -> float
 
 def _checked(swapped: SwappedFace, aligned: AlignedFace) -> SwappedFace:
     """The swap, if it can be shown; raises ModelError."""
-    if swapped.crop.shape != aligned.crop.shape or swapped.mask.shape != aligned.crop.shape[:2]:
+    sides = swapped.mask.shape
+    if swapped.crop.shape != aligned.crop.shape or len(set(sides)) != 1 or sides[0] > aligned.warp.size:
         raise ModelError(
             f"The swap has the size {swapped.crop.shape} and its mask {swapped.mask.shape}; "
             f"expected {aligned.crop.shape[:2]}. Choose another face."

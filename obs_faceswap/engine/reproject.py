@@ -4,6 +4,7 @@ A similarity between both frames' landmarks follows the head's shift, size and r
 turns or a jaw that drops, is followed by a smooth field.
 """
 
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import cv2
@@ -11,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from obs_faceswap.engine.align import similarity
-from obs_faceswap.engine.mask import hull
+from obs_faceswap.engine.mask import enlarged, hull
 from obs_faceswap.engine.settings import Keep, Settings
-from obs_faceswap.engine.swap.photo_draw import kept, mixed
+from obs_faceswap.engine.swap.photo_draw import kept
 from obs_faceswap.engine.types import AlignedFace, Mask, Points, SwappedFace
 
 Floats: TypeAlias = npt.NDArray[np.float32]
@@ -41,17 +42,18 @@ def reprojected(
     Returns:
         Crop and mask of the new crop's size; None if the live face would come out from under the mask.
     """
-    source = _sources(old.landmarks, new.landmarks, new.crop.shape[0])
-    mask = _taken(swapped.mask, source)
-    if hidden(mask, new.landmarks) < (1 - _MOST_BARE) * hidden(swapped.mask, old.landmarks):
+    size, old_size = new.warp.size, old.warp.size
+    source = _sources(old.landmarks, new.landmarks, size)
+    mask = _taken(enlarged(swapped.mask, old_size), source)
+    before = hidden(swapped.mask, old.landmarks, old_size)
+    if hidden(mask, new.landmarks, size) < (1 - _MOST_BARE) * before:
         return None
     crop = _taken(swapped.crop, source, cv2.BORDER_REPLICATE)
     if swapped.alpha is None:
-        return SwappedFace(crop, mask)
+        return replace(swapped, crop=crop, mask=mask)
     alpha = _over_the_face(_taken(swapped.alpha, source), new.landmarks)
     mouth, eyes = settings.keep_mouth is not Keep.NO, settings.keep_eyes is Keep.YES
-    shown = _without(alpha, new.landmarks, mouth, eyes)
-    return SwappedFace(mixed(crop, new.crop, shown), mask, alpha)
+    return replace(swapped, crop=crop, mask=mask, alpha=_without(alpha, new.landmarks, mouth, eyes))
 
 
 def without_kept(mask: Mask, landmarks: Points, settings: Settings) -> Mask:
@@ -80,9 +82,10 @@ def _over_the_face(alpha: Mask, landmarks: Points) -> Mask:
     return np.asarray(np.maximum(alpha, soft), np.float32)
 
 
-def hidden(mask: Mask, landmarks: Points) -> float:
-    """How much of a face's outline (crop pixels) a mask covers, 0..1."""
-    outline = hull(landmarks, mask.shape[0])
+def hidden(mask: Mask, landmarks: Points, size: int) -> float:
+    """How much of a face's outline (in pixels of a crop of side `size`) a mask covers, 0..1."""
+    scale = np.float32(len(mask) / size)
+    outline = hull((landmarks + 0.5) * scale - 0.5, len(mask))
     area = float(outline.sum())
     return float((mask * outline).sum()) / area if area else 0.0
 

@@ -99,8 +99,8 @@ class SwappedFace:
     """What a swapper made of a crop, and where it may be shown (before erode and blur)."""
 
     crop: ImageBGR  # (S, S, 3)
-    mask: Mask  # (S, S)
-    alpha: Mask | None = None  # (S, S), how much of the crop is new, where the rest is live; None: all of it
+    mask: Mask  # (M, M); M is S, or less where a mask is soft anyway
+    alpha: Mask | None = None  # (S, S), how much of the crop is shown, for the rest is live; None: all of it
     tone: Tone | None = None  # how the crop's colors are changed when it is put back
 
 

@@ -68,3 +68,10 @@ def aligned(picture, points, size=256, track_id=1):
     crop = cv2.warpAffine(picture, warp.matrix, (size, size), borderMode=cv2.BORDER_REPLICATE)
     face = Face(points[:, :2], points[:, 2], 1.0, track_id)
     return AlignedFace(crop, warp, to_crop(warp, points[:, :2]), face)
+
+
+def put(swapped, aligned):
+    """The crop as it is seen: the swap over the live picture."""
+    toned = swapped.crop if swapped.tone is None else cv2.transform(swapped.crop, swapped.tone)
+    alpha = swapped.alpha[..., None]
+    return np.round(toned * alpha + aligned.crop * (1 - alpha)).astype(np.uint8)

@@ -41,8 +41,13 @@ SCENES = {
 }
 
 
+def toned(swapped):
+    """The crop as it is put back."""
+    return swapped.crop if swapped.tone is None else cv2.transform(swapped.crop, swapped.tone)
+
+
 def matched(swapped, scene, mask=None):
-    return ColorMatch().match(SwappedFace(swapped, face_mask() if mask is None else mask), scene, 0).crop
+    return toned(ColorMatch().match(SwappedFace(swapped, face_mask() if mask is None else mask), scene, 0))
 
 
 def mean_lab(picture):
@@ -84,7 +89,7 @@ def test_the_mask_and_the_inputs_stay_as_they_are():
 def run(scenes, step_ns=FRAME_NS):
     match = ColorMatch()
     for index, scene in enumerate(scenes):
-        yield mean_lab(match.match(SwappedFace(face(), face_mask()), scene, index * step_ns).crop)[0]
+        yield mean_lab(toned(match.match(SwappedFace(face(), face_mask()), scene, index * step_ns)))[0]
 
 
 def test_a_flickering_scene_does_not_make_the_face_flicker():
@@ -122,7 +127,7 @@ def test_a_small_change_is_not_followed_at_once_but_after_a_gap_and_after_a_rese
     match = ColorMatch()
     match.match(SwappedFace(face(), face_mask()), face(), 0)
     match.reset()
-    again = match.match(SwappedFace(face(), face_mask()), dimmed(30.0), FRAME_NS).crop
+    again = toned(match.match(SwappedFace(face(), face_mask()), dimmed(30.0), FRAME_NS))
     assert mean_lab(again)[0] == pytest.approx(light, abs=1)
 
 
@@ -146,5 +151,33 @@ def test_any_crops_can_be_matched(size, seed, spread):
     swapped = rng.integers(0, spread + 1, (size, size, 3), dtype=np.uint8)
     scene = rng.integers(255 - spread, 256, (size, size, 3), dtype=np.uint8)
     result = ColorMatch().match(SwappedFace(swapped, rng.random((size, size), dtype=np.float32)), scene, 0)
-    assert result.crop.shape == swapped.shape
-    assert result.crop.dtype == np.uint8
+    assert result.crop is swapped
+    assert result.tone is None or np.isfinite(result.tone).all()
+
+
+def test_a_swap_that_brings_its_own_tone_is_matched_by_what_it_looks_like():
+    tone = np.array([[0.7, 0, 0, 10], [0, 0.8, 0, 5], [0, 0, 0.9, 0.0]])
+    looks = cv2.transform(face(), tone)
+    first = toned(ColorMatch().match(SwappedFace(face(), face_mask(), tone=tone), SCENES["warm"], 0))
+    second = matched(looks, SCENES["warm"])
+    assert np.abs(first.astype(int) - second)[face_mask() > 0.5].max() <= 3
+
+
+def test_what_is_live_in_a_crop_counts_as_live():
+    alpha = face_mask()
+    alpha[:, SIZE // 2 :] = 0
+    garbage = face()
+    garbage[:, SIZE // 2 :] = (0, 255, 0)
+    scene = SCENES["cold and dim"]
+    composed = np.where(alpha[..., None] > 0.5, garbage, scene)
+    first = ColorMatch().match(SwappedFace(garbage, face_mask(), alpha), scene, 0)
+    second = ColorMatch().match(SwappedFace(composed, face_mask()), scene, 0)
+    assert first.tone == pytest.approx(second.tone, abs=5)
+
+
+def test_a_coarser_mask_says_the_same():
+    coarse = cv2.resize(face_mask(), (SIZE // 2, SIZE // 2), interpolation=cv2.INTER_AREA)
+    fine, rough = (
+        ColorMatch().match(SwappedFace(face(), mask), SCENES["warm"], 0) for mask in (face_mask(), coarse)
+    )
+    assert np.abs(toned(fine).astype(int) - toned(rough)).max() <= 2

@@ -65,6 +65,30 @@ def test_the_rim_lies_outside_the_outline():
     assert (np.linalg.norm(rim - center, axis=1) > 1.1 * np.linalg.norm(outline - center, axis=1)).all()
 
 
+@pytest.mark.parametrize("yaw", [0, 30, -60])
+def test_opencv_draws_the_mesh_as_triangle_by_triangle(yaw):
+    points = mesh.with_rim(photo_heads.posed(yaw=yaw, scale=3, center=(30.3, 33.8)))
+    values = np.random.default_rng(1).uniform(-5, 300, (504, 3)).astype(np.float32)
+    shape = (72, 64)
+    found, seen = mesh.drawn(points[:, :2], points[:, 2], values, shape)
+    shown = mesh.triangle_map(points[:, :2], points[:, 2], shape, mesh.front_sign())
+    wanted = mesh.interpolated(shown, points[:, :2], values)
+    assert ((seen > 0) != (shown >= 0)).mean() < 0.005
+    assert set(np.unique(seen)) == {0, 255}
+    assert not found[seen == 0].any()
+    both = (seen > 0) & (shown >= 0)
+    assert both.sum() > 800
+    # Where triangles of different depth meet, single pixels may show another one.
+    assert (np.abs(found - wanted)[both].max(axis=1) > 1).mean() < 0.02
+
+
+def test_a_mesh_outside_the_picture_is_not_drawn():
+    points = mesh.with_rim(photo_heads.posed(scale=3, center=(-200, 32)))
+    found, seen = mesh.drawn(points[:, :2], points[:, 2], points, (64, 64))
+    assert not seen.any()
+    assert not found.any()
+
+
 @pytest.mark.parametrize("ring", [mesh.OVAL, mesh.INNER_LIPS, mesh.OUTER_LIPS, *mesh.EYES])
 def test_rings_of_vertices_run_around_once(ring):
     points = mesh.HEAD[list(ring), :2]

@@ -43,6 +43,12 @@ def whole(crop: np.ndarray, alpha: np.ndarray | None = None) -> SwappedFace:
     return SwappedFace(crop, np.ones(crop.shape[:2], np.float32), alpha)
 
 
+def seen(moved: SwappedFace, live: np.ndarray) -> np.ndarray:
+    """The new crop with the swap put back."""
+    alpha = moved.alpha[..., None]
+    return np.round(moved.crop * alpha + live * (1 - alpha)).astype(np.uint8)
+
+
 def test_a_face_that_did_not_move_keeps_its_swap():
     crop = smooth_noise(1)
     face = placed(face_points(), crop)
@@ -100,8 +106,8 @@ def test_a_mask_goes_where_the_face_goes():
     old, new = placed(face_points(), crop), placed(face_points(yaw=0.4, scale=1.1), crop)
     swap = SwappedFace(crop, hull(old.landmarks, SIDE))
     moved = reprojected(swap, old, new, AUTO)
-    assert hidden(moved.mask, new.landmarks) > 0.95
-    assert hidden(moved.mask, new.landmarks) > hidden(swap.mask, new.landmarks) + 0.05
+    assert hidden(moved.mask, new.landmarks, SIDE) > 0.95
+    assert hidden(moved.mask, new.landmarks, SIDE) > hidden(swap.mask, new.landmarks, SIDE) + 0.05
 
 
 def test_around_the_face_the_picture_is_live():
@@ -112,9 +118,9 @@ def test_around_the_face_the_picture_is_live():
     moved = reprojected(whole(old, alpha), face, new, AUTO)
     far = cv2.dilate(hull(new.landmarks, SIDE), np.ones((13, 13))) == 0
     assert far.mean() > 0.2
-    assert np.array_equal(moved.crop[far], live[far])
+    assert np.array_equal(seen(moved, live)[far], live[far])
     inside = cv2.erode(hull(new.landmarks, SIDE), np.ones((9, 9))) == 1
-    assert np.abs(moved.crop.astype(int) - live)[inside].mean() > 20
+    assert np.abs(seen(moved, live).astype(int) - live)[inside].mean() > 20
 
 
 def test_an_edge_that_the_swap_left_bare_is_hidden():
@@ -124,7 +130,7 @@ def test_an_edge_that_the_swap_left_bare_is_hidden():
     narrow = cv2.erode(hull(face.landmarks, SIDE), np.ones((15, 15)))
     moved = reprojected(whole(old, narrow), face, placed(face_points(), live), Settings(keep_mouth=Keep.NO))
     inside = cv2.erode(hull(face.landmarks, SIDE), np.ones((9, 9))) == 1
-    assert moved.crop[inside].max() < 40
+    assert seen(moved, live)[inside].max() < 40
 
 
 def test_an_open_mouth_is_the_new_frames_own():
@@ -134,8 +140,16 @@ def test_an_open_mouth_is_the_new_frames_own():
     middle = tuple(np.round(new.landmarks[[UPPER_LIP, LOWER_LIP]].mean(0)).astype(int)[::-1])
     kept = reprojected(swap, face, new, Settings(keep_mouth=Keep.AUTO))
     swapped = reprojected(swap, face, new, Settings(keep_mouth=Keep.NO))
-    assert kept.crop[middle].min() > 150
-    assert swapped.crop[middle].max() < 40
+    assert seen(kept, live)[middle].min() > 150
+    assert seen(swapped, live)[middle].max() < 40
+
+
+def test_a_coarse_mask_and_the_tone_come_along():
+    crop, tone = smooth_noise(1), np.eye(3, 4)
+    swap = SwappedFace(crop, np.ones((SIDE // 4, SIDE // 4), np.float32), tone=tone)
+    moved = reprojected(swap, placed(face_points(), crop), placed(face_points(), crop), AUTO)
+    assert moved.tone is tone
+    assert moved.mask[SIDE // 2, SIDE // 2] == pytest.approx(1)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TypeAlias
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -16,11 +17,11 @@ from obs_faceswap.engine.swap.photo_shading import Shading, side_slope
 from obs_faceswap.engine.swap.photo_shape import Pose, ShapeShift, egg_facing, fit_pose, to_head
 from obs_faceswap.engine.swap.photo_texture import SIDE, view_of
 from obs_faceswap.engine.swap.photo_textures import Textures
-from obs_faceswap.engine.types import AlignedFace, ImageBGR, Mask, SwappedFace
+from obs_faceswap.engine.types import AlignedFace, ImageBGR, Mask, SwappedFace, Tone
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 
-_CROP_STEP, _SMALLEST_CROP, _LARGEST_CROP = 32, 160, 672
+_CROP_STEP, _SMALLEST_CROP, _LARGEST_CROP = 32, 160, 1024
 
 
 class PhotoSwapper:
@@ -80,8 +81,12 @@ class PhotoSwapper:
         return True
 
     def crop_size(self, face_side_px: float) -> int:
-        """As fine as the frame, in steps, so that a moving face keeps its size; 160..672."""
-        steps = round(face_side_px / _CROP_STEP)
+        """As fine as the frame, or half as fine, in steps, so that a moving face keeps its size; 160..1024.
+
+        A texture has less detail than a face that needs half.
+        """
+        coarser = 1 if face_side_px <= _LARGEST_CROP else 2
+        steps = round(face_side_px / coarser / _CROP_STEP)
         return int(np.clip(steps * _CROP_STEP, _SMALLEST_CROP, _LARGEST_CROP))
 
     def swap(self, aligned: AlignedFace) -> SwappedFace:
@@ -99,25 +104,43 @@ class PhotoSwapper:
         target[:, :2] += self._shape.step(live, pose)
         if self._eyes is not Keep.YES:
             self._lids.step(live, target, pose.scale)
-        crop, mask = aligned.crop.copy(), np.zeros(aligned.crop.shape[:2], np.float32)
-        box = draw.box_of(target, aligned.warp.size)
+        size = aligned.warp.size
+        crop, alpha, tone = aligned.crop.copy(), np.zeros((size, size), np.float32), None
+        box = draw.box_of(target, size)
         if box is not None:
-            part, alpha = self._drawn(box.of(aligned.crop), box.moved(live), box.moved(target), pose)
-            box.of(crop)[:], box.of(mask)[:] = part, alpha
-        return SwappedFace(crop, draw.around(mask), mask)
+            part, shown, tone = self._drawn(box.of(aligned.crop), box.moved(live), box.moved(target), pose)
+            box.of(crop)[:], box.of(alpha)[:] = draw.laid(part, box.of(crop), shown), shown
+        mask = draw.around(alpha)
+        if box is not None and self._keeps_mouth:
+            lips = box.moved(target)[:, :2]
+            box.of(alpha)[:] *= 1 - draw.kept(lips, box.of(alpha).shape, mouth=True, eyes=False)
+        return SwappedFace(crop, mask, alpha, tone)
 
-    def _drawn(self, crop: ImageBGR, live: Floats, target: Floats, pose: Pose) -> tuple[ImageBGR, Mask]:
-        """The part of a crop that shows the face, swapped, and how much of it is."""
-        u, v, dx, dy, alpha = draw.fields(live, target, pose, crop.shape[:2])
+    def _drawn(
+        self, crop: ImageBGR, live: Floats, target: Floats, pose: Pose
+    ) -> tuple[ImageBGR, Mask, Tone | None]:
+        """The part of a crop that shows the face, swapped, how much of it is, and what its colors lack."""
+        shape, times = crop.shape[:2], draw.coarser(crop.shape)
+        small = draw.smaller(crop, times)
+        u, v, alpha = draw.fields(target, pose, shape)
         texture, sides = self._textures.for_pose(pose)
         if self._eyes is Keep.AUTO:
             texture = self._gaze.step(texture, sides, crop, live)
-        swapped = draw.remapped(texture, u, v)
-        swapped = draw.shaded(swapped, self._shading.step(crop, live, egg_facing(pose), self._slope), u, v)
+        places = np.column_stack([draw.scaled(live[:, :2], 1 / times), live[:, 2]])
+        shading = self._shading.step(small, places, egg_facing(pose), self._slope)
+        coarse = [draw.enlarged(field, small.shape) for field in (u, v, alpha)]
+        ratio = draw.ratios(shading, coarse[0], coarse[1])
+        wide = draw.enlarged(alpha, shape)
+        swapped = draw.remapped(texture, draw.enlarged(u, shape), draw.enlarged(v, shape))
+        swapped, tone = draw.shaded(swapped, ratio), None
         if self._matches_light:
-            swapped = self._light.match(swapped, crop, alpha)
-        kept = draw.kept(target[:, :2], crop.shape[:2], self._keeps_mouth, self._eyes is Keep.YES)
-        return draw.mixed(swapped, draw.shifted(crop, dx, dy), alpha * (1 - kept)), alpha
+            tone = self._light.step(draw.smaller(swapped, times), small, coarse[2])
+        if self._eyes is Keep.YES:
+            if tone is not None:
+                swapped, tone = np.asarray(cv2.transform(swapped, tone), np.uint8), None
+            eyes = draw.kept(target[:, :2], shape, mouth=False, eyes=True)
+            swapped = draw.mixed(swapped, draw.shifted(crop, live, target), 1 - eyes)
+        return swapped, wide, tone
 
 
 def _live_mesh(aligned: AlignedFace) -> Floats:

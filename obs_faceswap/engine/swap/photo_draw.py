@@ -21,6 +21,8 @@ _EDGE_ON, _SEEN = 0.02, 0.22
 _SOFT_STEPS = 7  # pixels of half resolution over which a silhouette is made soft
 _MASK_GROWN = 0.05  # of the crop's side: default erosion 1.1 and twice the blur's sigma of 2.8 percent
 _SHOWN = 0.02  # less of the swap is not seen
+_COARSE_PX = 128  # what is smooth or only measured needs no more pixels a side than about that
+_MASK_PX = 160  # and masks, which are made soft
 
 # Gap between the lips, in parts of the distance of the outer eye corners, where a mouth begins to open and is
 # open: parted lips show 0.02 in the mesh when they are closed in the picture.
@@ -32,7 +34,7 @@ _SOFT = 80  # width between the eyes over the sigma of kept parts' edges
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """The part of a crop that a face covers; even numbers of pixels."""
+    """The part of a crop that a face covers; whole multiples of four pixels."""
 
     x0: int
     y0: int
@@ -53,103 +55,157 @@ class Box:
 def box_of(target: Floats, size: int) -> Box | None:
     """The box around a mesh (468, 2 or more) in a crop of a side; None if the face lies outside."""
     low = np.clip(np.floor(target[:, :2].min(axis=0)) - 1, 0, size)
-    high = np.clip(np.ceil(target[:, :2].max(axis=0)) + 2, 0, size)
-    x0, y0 = (low // 2 * 2).astype(int).tolist()
-    x1, y1 = (high // 2 * 2).astype(int).tolist()
+    high = np.clip(np.ceil(target[:, :2].max(axis=0)) + 5, 0, size)
+    x0, y0 = (low // 4 * 4).astype(int).tolist()
+    x1, y1 = (high // 4 * 4).astype(int).tolist()
     return Box(x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
 
 
-def fields(live: Floats, target: Floats, pose: Pose, shape_hw: tuple[int, int]) -> tuple[Floats, ...]:
-    """For each pixel: texel x and y, how far off the live face's own pixel is (x, y), how much is swapped.
+def fields(target: Floats, pose: Pose, shape_hw: tuple[int, int]) -> tuple[Floats, Floats, Mask]:
+    """For each pixel of a picture of half the size: texel x and y, and how much is swapped, 0..1.
 
-    They are drawn at half the resolution: they are smooth but for the face's edge, where the swap has faded.
+    They are smooth but for the face's edge, where the swap has faded.
 
     Args:
-        live: (468, 2 or more), the live mesh, px.
-        target: (468, 3), where the swap has its mesh, px.
+        target: (468, 3), where the swap has its mesh, px of the whole size.
         pose: of the live mesh.
-        shape_hw: even numbers.
+        shape_hw: the whole size, even numbers.
     """
+    weight = mesh.with_rim(np.minimum(_OUTLINE_WEIGHT, _facing_weight(pose))[:, None])
+    weight[len(target) :] = 0
+    values = np.concatenate([mesh.texture_points(SIDE), weight], axis=1)
+    drawn, seen = _drawn(target, values, shape_hw, 2)
+    x, y, alpha = cv2.split(drawn)
+    # They go on a little outside the face, so that enlarging them mixes in nothing foreign.
+    x, y = (cv2.copyTo(field, seen, cv2.dilate(field, _NEIGHBORS)) for field in (x, y))
+    # From the silhouette inwards the swap fades in, or the steps of half resolution would show there.
+    inside = cv2.blur(seen * np.float32(1 / 255), (_SOFT_STEPS, _SOFT_STEPS))
+    alpha *= np.maximum(2 * inside - 1, 0)
+    return _floats(x), _floats(y), np.minimum(alpha, 1)
+
+
+_NEIGHBORS = np.ones((3, 3), np.uint8)
+
+
+def _drawn(
+    target: Floats, values: Floats, shape_hw: tuple[int, int], coarser: int
+) -> tuple[Floats, npt.NDArray[np.uint8]]:
+    """Values (504, 3) drawn on a mesh in a picture that many times smaller."""
     vertices = mesh.with_rim(target)
-    weight = np.append(np.minimum(_OUTLINE_WEIGHT, _facing_weight(pose)), np.zeros(len(vertices) - len(live)))
-    shift = mesh.with_rim(live[:, :2] - target[:, :2])
-    values = np.concatenate([mesh.texture_points(SIDE), shift, weight[:, None]], axis=1).astype(np.float32)
-    # Pixel x lies at (x + 0.5) / 2 - 0.5 of the half-size grid.
-    at = ((vertices[:, :2] + 0.5) / 2 - 0.5).astype(np.float32)
     height, width = shape_hw
-    shown = mesh.triangle_map(at, vertices[:, 2], (height // 2, width // 2), mesh.front_sign())
-    drawn = _grown(mesh.interpolated(shown, at, values), shown >= 0)
-    wide = [cv2.resize(channel, (width, height)) for channel in cv2.split(drawn)]
-    return tuple(np.asarray(channel, np.float32) for channel in (*wide[:4], np.clip(wide[4], 0, 1)))
+    at = scaled(vertices[:, :2], 1 / coarser)
+    return mesh.drawn(at, vertices[:, 2], values, (height // coarser, width // coarser))
+
+
+def scaled(points: Floats, scale: float) -> Floats:
+    """Points of a picture in one of another size: pixel x has its center at (x + 0.5) * scale - 0.5 there."""
+    return ((points + 0.5) * scale - 0.5).astype(np.float32)
+
+
+def coarser(shape_hw: tuple[int, ...]) -> int:
+    """How many times smaller a picture may be for what is smooth or only measured: 1, 2 or 4."""
+    return int(2 ** np.clip(np.log2(max(shape_hw[:2]) / _COARSE_PX) // 1, 0, 2))
+
+
+def smaller(picture: npt.NDArray[Any], times: int) -> Any:
+    """A picture or field averaged down by 1, 2 or 4; its sides are multiples of four."""
+    size_wh = picture.shape[1] // times, picture.shape[0] // times
+    return picture if times == 1 else cv2.resize(picture, size_wh, interpolation=cv2.INTER_AREA)
+
+
+def enlarged(field: Floats, shape_hw: tuple[int, ...]) -> Floats:
+    """A smooth field at another size."""
+    return _floats(cv2.resize(field, (shape_hw[1], shape_hw[0]), interpolation=cv2.INTER_LINEAR))
+
+
+def _floats(field: npt.NDArray[Any]) -> Floats:
+    return np.asarray(field, np.float32)
 
 
 def around(alpha: Mask) -> Mask:
     """A mask so much larger than the swap that DeepFaceLive's default erosion and blur leave the swap alone.
 
-    Around the swap the crop is the live picture, so the mask's own edge shows nothing.
+    It is coarser than the swap's alpha where that is fine.
     """
-    grown = 2 * round(alpha.shape[0] * _MASK_GROWN) + 1
-    shown = (alpha > _SHOWN).astype(np.uint8)
-    return np.asarray(cv2.dilate(shown, np.ones((grown, grown), np.uint8)), np.float32)
+    size = len(alpha)
+    step = max((s for s in (1, 2, 4) if size % s == 0 and size // s >= _MASK_PX), default=1)
+    shown = (alpha[::step, ::step] > _SHOWN).astype(np.uint8)
+    grown = 2 * round(len(shown) * _MASK_GROWN) + 1
+    return _floats(cv2.dilate(shown, np.ones((grown, grown), np.uint8)))
 
 
 def _facing_weight(pose: Pose) -> npt.NDArray[np.float64]:
     return np.asarray(np.clip((egg_facing(pose) - _EDGE_ON) / (_SEEN - _EDGE_ON), 0, 1), np.float64)
 
 
-def _grown(fields: Floats, covered: npt.NDArray[np.bool_]) -> Floats:
-    """Fields that go on a little outside the face, so that enlarging them mixes in nothing foreign."""
-    weight = covered.astype(np.float32)
-    summed, count = cv2.blur(fields, (3, 3)), cv2.blur(weight, (3, 3))
-    edge = ~covered & (count > 0)
-    fields[edge] = summed[edge] / count[edge, None]
-    # From the silhouette inwards the swap fades in, or the steps of half resolution would show there.
-    fields[..., 4] *= np.maximum(2 * cv2.blur(weight, (_SOFT_STEPS, _SOFT_STEPS)) - 1, 0)
-    return fields
-
-
 def kept(points: Floats, shape_hw: tuple[int, int], mouth: bool, eyes: bool) -> Mask:
     """Where the live picture is kept, 0..1."""
-    kept = np.zeros(shape_hw, np.uint8)
+    kept = np.zeros(shape_hw, np.float32)
     width = float(np.linalg.norm(points[33] - points[263]))
+    sigma = max(0.6, width / _SOFT)
     if mouth:
         gap = float(np.linalg.norm(points[13] - points[14])) / max(width, 1e-6)
         openness = float(np.clip((gap - _PARTED) / (_OPEN - _PARTED), 0, 1))
         inner, outer = points[list(mesh.INNER_LIPS)], points[list(mesh.OUTER_LIPS)]
-        ring = inner + (outer - inner) * _MOUTH_GROWN * openness
         if openness > 0:
-            _fill(kept, ring, openness)
+            _fill(kept, inner + (outer - inner) * _MOUTH_GROWN * openness, openness, sigma)
     if eyes:
         for eye in mesh.EYES:
             lids = points[list(eye)]
-            _fill(kept, lids.mean(axis=0) + (lids - lids.mean(axis=0)) * _EYE_SHRUNK, 1.0)
-    sigma = max(0.6, width / _SOFT)
-    return np.asarray(cv2.GaussianBlur(kept, (0, 0), sigma) * np.float32(1 / 255), np.float32)
+            _fill(kept, lids.mean(axis=0) + (lids - lids.mean(axis=0)) * _EYE_SHRUNK, 1.0, sigma)
+    return kept
 
 
-def _fill(kept: npt.NDArray[np.uint8], ring: Floats, weight: float) -> None:
-    cv2.fillPoly(kept, [np.round(ring * 16).astype(np.int32)], 255 * weight, cv2.LINE_AA, 4)
+def _fill(kept: Mask, ring: Floats, weight: float, sigma: float) -> None:
+    """Draws a ring of points, filled and with a soft edge."""
+    margin = 4 * sigma + 2
+    x0, y0 = np.maximum(np.floor(ring.min(axis=0) - margin), 0).astype(int).tolist()
+    x1, y1 = np.maximum(np.ceil(ring.max(axis=0) + margin), 0).astype(int).tolist()
+    part = kept[y0:y1, x0:x1]
+    if not part.size:
+        return
+    hard = np.zeros(part.shape, np.uint8)
+    corners = np.round((ring - (x0, y0)) * 16).astype(np.int32)
+    cv2.fillPoly(hard, [corners], 255 * weight, cv2.LINE_AA, 4)
+    part[:] = np.maximum(part, cv2.GaussianBlur(hard, (0, 0), sigma) * np.float32(1 / 255))
 
 
-def shaded(swapped: ImageBGR, shading: Floats, u: Floats, v: Floats) -> ImageBGR:
-    """The swap multiplied by what lies at its texels in a small texture."""
+def ratios(shading: Floats, u: Floats, v: Floats) -> Floats:
+    """What lies in a small texture of shading at texels of the large one."""
     scale = shading.shape[0] / SIDE
-    height, width = swapped.shape[:2]
-    at = [(cv2.resize(field, (width // 2, height // 2)) + 0.5) * scale - 0.5 for field in (u, v)]
-    ratio = cv2.remap(shading, at[0], at[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    wide = cv2.cvtColor(cv2.resize(ratio, (width, height)), cv2.COLOR_GRAY2BGR)
-    return np.asarray(cv2.multiply(swapped, wide, dtype=cv2.CV_8U), np.uint8)
+    at = scaled(u, scale), scaled(v, scale)
+    return _floats(cv2.remap(shading, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
 
 
-def shifted(crop: ImageBGR, dx: Floats, dy: Floats) -> ImageBGR:
+def shaded(picture: ImageBGR, ratio: Floats) -> ImageBGR:
+    """A picture multiplied by a coarse field."""
+    height, width = picture.shape[:2]
+    wide = cv2.resize(cv2.cvtColor(ratio, cv2.COLOR_GRAY2BGR), (width, height))
+    return np.asarray(cv2.multiply(picture, wide, dtype=cv2.CV_8U), np.uint8)
+
+
+def shifted(crop: ImageBGR, live: Floats, target: Floats) -> ImageBGR:
     """The live crop with its features moved to where the swap has them."""
     height, width = crop.shape[:2]
+    shift = mesh.with_rim(live[:, :2] - target[:, :2])
+    values = np.concatenate([shift, np.zeros((len(shift), 1), np.float32)], axis=1)
+    drawn, _ = _drawn(target, values, (height, width), 4)
+    dx, dy = (enlarged(drawn[..., axis], (height, width)) for axis in (0, 1))
     x, y = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
-    return remapped(crop, dx + x, dy + y[:, None])
+    moved = cv2.remap(crop, dx + x, dy + y[:, None], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(moved, np.uint8)
 
 
-def remapped(picture: ImageBGR, x: Floats, y: Floats) -> ImageBGR:
-    return np.asarray(cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+def remapped(texture: ImageBGR, x: Floats, y: Floats) -> ImageBGR:
+    """The texels (H, W, 3) of a texture of four channels."""
+    texels = cv2.remap(texture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.cvtColor(texels, cv2.COLOR_BGRA2BGR), np.uint8)
+
+
+def laid(swapped: ImageBGR, live: ImageBGR, alpha: Mask) -> ImageBGR:
+    """The swap where there is some of it, else the live picture."""
+    shown = (alpha > 0).astype(np.uint8)
+    return np.asarray(cv2.copyTo(swapped, shown, live.copy()), np.uint8)
 
 
 def mixed(swapped: ImageBGR, live: ImageBGR, alpha: Mask) -> ImageBGR:

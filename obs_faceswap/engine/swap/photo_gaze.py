@@ -48,6 +48,8 @@ class Gaze:
         """Prepares for textures of a side of `side` px."""
         self._at = mesh.texture_points(side)[: len(mesh.HEAD)]
         self._eyes = [_Opening(self._at, upper, lower) for upper, lower in zip(_UPPER, _LOWER, strict=True)]
+        self._drawn_on: ImageBGR | None = None
+        self._turned: ImageBGR | None = None
         self.reset()
 
     def reset(self) -> None:
@@ -61,7 +63,7 @@ class Gaze:
     def step(self, texture: ImageBGR, source: Sides, crop: ImageBGR, live: Floats) -> ImageBGR:
         """The texture with its eyes turned after those of the live crop with its mesh (468, 2 or more).
 
-        `source` is what `sides_of` said of the texture.
+        `source` is what `sides_of` said of the texture. What is given is good until the next call.
         """
         seen = _sides(crop, live[:, :2])
         shifts = [a - b for a, b in zip(seen, source, strict=True) if a is not None and b is not None]
@@ -71,10 +73,11 @@ class Gaze:
             self._shift += (min(max(shift, -_FARTHEST), _FARTHEST) - self._shift) * _FOLLOW
         else:
             self._shift -= self._shift * _REST
-        turned = texture.copy()
+        if self._turned is None or self._drawn_on is not texture:
+            self._drawn_on, self._turned = texture, texture.copy()
         for eye in self._eyes:
-            eye.turn(texture, turned, self._shift)
-        return turned
+            eye.turn(texture, self._turned, self._shift)
+        return self._turned
 
 
 class Lids:
@@ -120,21 +123,23 @@ class _Opening:
         self._over, self._under = over, under
         mask = np.zeros((y1 - y0, x1 - x0), np.float32)
         cv2.fillPoly(mask, [np.round((ring - (x0, y0)) * 16).astype(np.int32)], 1.0, cv2.LINE_AA, 4)
-        self._mask = cv2.GaussianBlur(mask, (0, 0), 1.0)[..., None]
+        self._mask = np.asarray(cv2.GaussianBlur(mask, (0, 0), 1.0), np.float32)
         self._x = np.arange(x0, x1, dtype=np.float64)
-        self._y = np.arange(y0, y1, dtype=np.float64)
+        left, right = over[0, 0], over[-1, 0]
+        s = (self._x - left) / (right - left) * 2 - 1
+        along = np.clip((_GONE_AT - np.abs(s)) / (_GONE_AT - _STILL_AT), 0, 1)
+        self._moves = along * along * (3 - 2 * along) * (right - left) / 2
+        y = np.arange(y0, y1, dtype=np.float64)[:, None]
+        self._t = (y - self._lid(over, self._x)) / self._height(self._x)
 
     def turn(self, texture: ImageBGR, turned: ImageBGR, shift: float) -> None:
         """Draws the opening of `texture`, its iris moved by `shift` (s), on `turned`."""
-        left, right = self._over[0, 0], self._over[-1, 0]
-        s = (self._x - left) / (right - left) * 2 - 1
-        along = np.clip((_GONE_AT - np.abs(s)) / (_GONE_AT - _STILL_AT), 0, 1)
-        from_x = self._x - shift * along * along * (3 - 2 * along) * (right - left) / 2
-        t = (self._y[:, None] - self._lid(self._over, self._x)) / self._height(self._x)
-        from_y = self._lid(self._over, from_x) + t * self._height(from_x)
-        x, y = (np.broadcast_to(place, t.shape).astype(np.float32) for place in (from_x, from_y))
+        from_x = self._x - shift * self._moves
+        from_y = self._lid(self._over, from_x) + self._t * self._height(from_x)
+        x, y = (np.broadcast_to(place, from_y.shape).astype(np.float32) for place in (from_x, from_y))
         moved = cv2.remap(texture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        turned[self._part] = moved * self._mask + texture[self._part] * (1 - self._mask)
+        still = np.ascontiguousarray(texture[self._part])
+        turned[self._part] = cv2.blendLinear(moved, still, self._mask, 1 - self._mask)
 
     def _height(self, x: Doubles) -> Doubles:
         return np.maximum(self._lid(self._under, x) - self._lid(self._over, x), 1.0)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from obs_faceswap.engine.types import ImageBGR, Mask
+from obs_faceswap.engine.types import ImageBGR, Mask, Tone
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 
@@ -36,18 +36,23 @@ class LightMatch:
         """Forgets the past: another face or scene."""
         self._match = None
 
-    def match(self, swapped: ImageBGR, live: ImageBGR, mask: Mask) -> ImageBGR:
-        """The swapped crop (S, S, 3) in the light of the live one, both inside a mask (S, S)."""
+    def step(self, swapped: Floats, live: ImageBGR, mask: Mask) -> Tone:
+        """How the next frame's swap has to be changed.
+
+        Args:
+            swapped: (H, W, 3), 0..255, the swap; it may be coarse.
+            live: (H, W, 3), the live face.
+            mask: (H, W), which part of both is measured.
+        """
         wanted = _measured(_cells(swapped), _cells(live), _cells(mask))
         if self._match is not None:
             wanted = self._match + (wanted - self._match) * np.float32(_FOLLOW)
         self._match = wanted
         gain, shift = float(wanted[0]), wanted[1:]
-        matrix = np.column_stack([np.eye(3) * gain, shift])
-        return np.asarray(cv2.transform(swapped, matrix), np.uint8)
+        return np.column_stack([np.eye(3) * gain, shift])
 
 
-def _cells(picture: ImageBGR | Mask) -> Floats:
+def _cells(picture: ImageBGR | Floats) -> Floats:
     return np.asarray(cv2.resize(picture, (_GRID, _GRID), interpolation=cv2.INTER_AREA), np.float32)
 
 

@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -38,6 +39,7 @@ BROWS = (
 
 _RIM_WIDTH = 0.12  # of the distance from the face's center
 _EDGE = 1e-3  # barycentric; pixels on an edge belong to a triangle
+_AWAY = 1000.0  # of OpenCV's camera from a mesh of depth 1: so far that perspective cannot be seen
 
 
 def _rim_triangles() -> Ints:
@@ -62,12 +64,53 @@ def with_rim(points: npt.NDArray[np.floating]) -> Floats:
     return np.concatenate([points, rim]).astype(np.float32)
 
 
+@lru_cache(maxsize=8)
 def texture_points(side: int) -> Floats:
     """Where the vertices with rim lie in a square texture, (504, 2) px."""
     uv = _CANONICAL["uv"].astype(np.float64)
     inset = 1 / (1 + _RIM_WIDTH)  # room for the rim
     centered = (np.column_stack([uv[:, 0], 1 - uv[:, 1]]) - 0.5) * inset + 0.5
     return with_rim(centered * side - 0.5)
+
+
+def drawn(
+    xy: Floats, depth: Floats, values: Floats, shape_hw: tuple[int, int]
+) -> tuple[Floats, npt.NDArray[np.uint8]]:
+    """A mesh drawn by OpenCV: three values at each pixel, 0 where no triangle is seen.
+
+    Args:
+        xy: (504, 2) vertices, px; triangles that face away from the viewer are left out.
+        depth: (504,), smaller is nearer.
+        values: (504, 3) of the vertices.
+        shape_hw: the picture's height and width.
+
+    Returns:
+        The values (height, width, 3), and 255 (height, width) where a triangle is seen, else 0.
+    """
+    height, width = shape_hw
+    away = _AWAY + (depth - depth.min()) / max(float(np.ptp(depth)), 1e-6)
+    # A field of view of 90 degrees: at a distance of d, d lies at the upper edge.
+    x, y = (xy[:, 0] + 0.5 - width / 2) * away, (height / 2 - 0.5 - xy[:, 1]) * away
+    vertices = np.stack([x * (2 / height), y * (2 / height), -away], axis=1).astype(np.float32)
+    picture = np.zeros((height, width, 3), np.float32)
+    distance = np.full((height, width), 2 * _AWAY, np.float32)
+    colors = np.ascontiguousarray(values, np.float32)
+    cv2.triangleRasterize(
+        vertices[:, None], _CORNERS, colors[:, None], picture, distance,
+        np.eye(3, 4, dtype=np.float32), np.pi / 2, 1.0, 2 * _AWAY, _SMOOTH,
+    )  # fmt: skip
+    return picture, (distance < 1.5 * _AWAY).astype(np.uint8) * np.uint8(255)
+
+
+def _smooth_drawing() -> cv2.TriangleRasterizeSettings:
+    settings = cv2.TriangleRasterizeSettings()
+    settings.setCullingMode(cv2.RASTERIZE_CULLING_CW)
+    settings.setShadingType(cv2.RASTERIZE_SHADING_SHADED)
+    return settings
+
+
+_SMOOTH = _smooth_drawing()
+_CORNERS = np.ascontiguousarray(TRIANGLES[:, None], np.int32)
 
 
 def triangle_map(xy: Floats, depth: Floats, shape_hw: tuple[int, int], front: float) -> npt.NDArray[np.int32]:

@@ -89,33 +89,15 @@ def _resized(field: Floats, side: int) -> Floats:
 
 def _unwrapped(crop: ImageBGR, live: Floats, facing: npt.NDArray[np.float64]) -> tuple[Floats, Floats]:
     """Brightness and visibility (0..1) of the live face on the canonical one."""
-    triangles, weights = _barycentric()
     values = mesh.with_rim(np.column_stack([live[:, :2], np.clip(facing * 4 - 4 * _SEEN, 0, 1)]))
-    places = (values[triangles] * weights[..., None]).sum(axis=2)
-    x, y, seen = (np.ascontiguousarray(places[..., channel], np.float32) for channel in range(3))
+    at = mesh.texture_points(_GRID)
+    places, _ = mesh.drawn(at, np.zeros(len(at), np.float32), values, (_GRID, _GRID))
+    x, y, seen = (np.ascontiguousarray(places[..., channel]) for channel in range(3))
     seen = np.clip(seen, 0, 1)
     gray = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
     smooth = cv2.GaussianBlur(gray, (0, 0), max(0.5, crop.shape[0] / 200))
     luma = cv2.remap(smooth, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
     return np.asarray(cv2.GaussianBlur(luma, (0, 0), _SIGMA), np.float32), seen
-
-
-@lru_cache(maxsize=1)
-def _barycentric() -> tuple[npt.NDArray[np.intp], Floats]:
-    """Vertices (GRID, GRID, 3) of the triangle at each texel, and their weights there."""
-    shown, at = mesh.texture_map(_GRID)
-    corners = mesh.TRIANGLES[np.maximum(shown, 0)]
-    a, b, c = (at[corners[..., corner]].astype(np.float64) for corner in range(3))
-    here = np.stack(np.meshgrid(np.arange(_GRID), np.arange(_GRID)), axis=2)
-    ab, ac, ah = b - a, c - a, here - a
-    area = ab[..., 0] * ac[..., 1] - ab[..., 1] * ac[..., 0]
-    area = np.where(np.abs(area) < 1e-6, 1e-6, area)
-    second = (ah[..., 0] * ac[..., 1] - ah[..., 1] * ac[..., 0]) / area
-    third = (ab[..., 0] * ah[..., 1] - ab[..., 1] * ah[..., 0]) / area
-    # Slivers such as those between closed lips have any weights at all a little outside.
-    weights = np.clip(np.stack([1 - second - third, second, third], axis=2), 0, 1)
-    weights *= (shown >= 0)[..., None] / np.maximum(weights.sum(axis=2, keepdims=True), 1e-6)
-    return corners, weights.astype(np.float32)
 
 
 @lru_cache(maxsize=1)

@@ -22,8 +22,10 @@ class Textures:
 
     def __init__(self, views: list[View], gaze: Gaze) -> None:
         self._poses = np.array([view.pose.yaw_pitch for view in views])
-        self._textures = [complete(view, self._others(index, views)) for index, view in enumerate(views)]
-        self._sides = [gaze.sides_of(texture) for texture in self._textures]
+        textures = [complete(view, self._others(index, views)) for index, view in enumerate(views)]
+        self._sides = [gaze.sides_of(texture) for texture in textures]
+        # OpenCV samples four channels twice as fast as three.
+        self._textures = [_four_channels(texture) for texture in textures]
         self._smoothed: dict[tuple[int, int], ImageBGR] = {}
         self._shown = 0
         self._weights = np.zeros(len(views))
@@ -35,7 +37,10 @@ class Textures:
         return [views[other] for other in order if other != index]
 
     def for_pose(self, pose: Pose) -> tuple[ImageBGR, Sides]:
-        """The texture for a live pose, and where its irises are; a new one is faded in over some frames."""
+        """The texture (SIDE, SIDE, 4) for a live pose, and where its irises are.
+
+        A new one is faded in over some frames. The fourth channel says nothing.
+        """
         away = np.abs(self._poses - pose.yaw_pitch).sum(axis=1)
         nearest = int(np.argmin(away))
         if away[nearest] < away[self._shown] - _SWITCH_RAD:
@@ -62,6 +67,10 @@ class Textures:
             smooth = cv2.GaussianBlur(self._textures[index], (0, 0), sigma)
             self._smoothed[index, level] = np.asarray(smooth, np.uint8)
         return self._smoothed[index, level]
+
+
+def _four_channels(texture: ImageBGR) -> ImageBGR:
+    return np.asarray(cv2.cvtColor(texture, cv2.COLOR_BGR2BGRA), np.uint8)
 
 
 def _level(pose: Pose) -> int:
