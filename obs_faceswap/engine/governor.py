@@ -163,7 +163,7 @@ class Governor:
             stairs.judge(seen.now_s, self._steps_called_for(seen), self._may_climb(seen))
             if self._settings.target is Target.SMOOTH and self._blame.is_pardoned(seen, stairs):
                 stairs.forgive(seen.now_s)
-        self.plan = replace(self._made(), text=self._text(seen))
+        self.plan = replace(self._made(), text=self._text())
 
     @property
     def _ladder(self) -> tuple[Plan, ...]:
@@ -228,19 +228,29 @@ class Governor:
         while self._lates[0][0] < seen.now_s - _TOLD_S:
             self._lates.popleft()
 
-    def _text(self, seen: Observation) -> str:
-        plan = self._made()
-        parts = [f"{self._settings.target.capitalize()} target: {seen.fps:.0f} frames a second"]
-        if seen.is_reprojected:
-            parts.append("reprojected")
-        if seen.is_reprojected and plan.max_swap_fps:
-            parts.append(f"{seen.swap_fps:.0f} swaps a second")
+    def _text(self) -> str:
+        done = ", ".join(_given_up(self._made())) or "nothing gives way"
         late = sum(count for _, count in self._lates)
         times = "once" if late == 1 else f"{late} times"
-        return ", ".join(parts) + (f"; OBS was late {times}." if late else ".")
+        told = f"; OBS was late {times}" if late else ""
+        return f"{self._settings.target.capitalize()} target: {done}{told}."
 
 
 def _without_reprojection(plan: Plan) -> Plan:
     """Every frame needs its own swap then, so there are no more frames than swaps."""
     limits = [limit for limit in (plan.max_fps, plan.max_swap_fps) if limit is not None]
     return replace(plan, reproject=False, max_fps=min(limits, default=None), max_swap_fps=None)
+
+
+def _given_up(plan: Plan) -> list[str]:
+    """What a plan does without, for the user; that frames are reprojected is told with their rate."""
+    parts = []
+    if plan.max_fps:
+        parts.append(f"at most {plan.max_fps:g} frames a second")
+    if plan.max_swap_fps:
+        parts.append(f"at most {plan.max_swap_fps:g} swaps a second")
+    if plan.search_every_s > _SEARCH_EVERY_S:
+        parts.append(f"new faces looked for every {plan.search_every_s:g} s")
+    if plan.low_priority:
+        parts.append("low priority")
+    return parts

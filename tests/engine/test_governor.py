@@ -190,10 +190,14 @@ def test_the_status_says_what_was_done() -> None:
     governor = Governor(GAME)
     for second in range(30):
         seen = Machine().second(float(second), governor.plan)
-        governor.observe(replace(seen, fps=15.2, swap_fps=9.9, late=1 if second in (3, 9, 20) else 0))
+        governor.observe(replace(seen, late=1 if second in (3, 9, 20) else 0))
     assert governor.plan.text == (
-        "Game target: 15 frames a second, reprojected, 10 swaps a second; OBS was late 3 times."
+        "Game target: at most 30 frames a second, at most 20 swaps a second, "
+        "new faces looked for every 0.2 s, low priority; OBS was late 3 times."
     )
+    governor.update(SMOOTH)
+    governor.observe(Machine().second(40.0, governor.plan))
+    assert governor.plan.text.startswith("Smooth target: nothing gives way; OBS was late")
 
 
 def test_another_target_starts_over_and_other_settings_do_not() -> None:

@@ -470,7 +470,7 @@ def test_a_slow_engine_follows_the_plan_of_its_target_and_says_so(monkeypatch):
         made._each_second()
         assert not (engine.plans[-1].reproject and second < 3)
     assert engine.plans[-1].reproject
-    assert "Smooth target: 10 frames a second, reprojected." in made.status().line()
+    assert "Smooth target: new faces looked for every 0.2 s." in made.status().line()
     made.set_settings(ANNA)
     offered(made._exchange)
     work(made)
