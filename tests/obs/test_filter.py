@@ -138,6 +138,15 @@ def test_a_photo_faces_setting_acts_at_once(fresh, stage, key):
 
 
 def test_every_setting_has_a_test():
-    """The others are in test_policies.py and test_trouble.py."""
+    """The others are in test_policies.py, test_trouble.py, test_live.py and test_sound.py."""
     elsewhere = {"face", "face_file", "device", "cover", "other_faces", "detection_threshold", "smoothing"}
-    assert {o.key for o in OPTIONS} == {*CHANGES, *PHOTO_CHANGES, *elsewhere}
+    live = {
+        "detector_device",
+        "landmarks_device",
+        "target",
+        "target_fps",
+        "reprojection",
+        "delay",
+        "delay_ms",
+    }
+    assert {o.key for o in OPTIONS} == {*CHANGES, *PHOTO_CHANGES, *elsewhere, *live, "sync_audio"}

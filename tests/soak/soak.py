@@ -98,7 +98,7 @@ class Dice:
         if option.kind is Kind.CHOICE:
             return self._random.choice([value for value, _ in option.choices if value != Cover.ORIGINAL])
         if option.kind is Kind.DEVICE:
-            return self._random.choice(DEVICES)
+            return self._random.choice((*DEVICES, *(value for value, _ in option.choices)))
         return self._random.choice(("", *SOURCES, "Nobody"))  # the name of another source
 
     def face(self, faces):
