@@ -23,7 +23,7 @@ from obs_faceswap.engine.finder import Found
 from obs_faceswap.engine.formats import PixelFormat
 from obs_faceswap.engine.landmarks import FaceMesh, roi_of_landmarks
 from obs_faceswap.engine.picture import Picture
-from obs_faceswap.engine.session import Session
+from obs_faceswap.engine.session import shared
 from obs_faceswap.engine.settings import Reprojection, Settings, Target
 from obs_faceswap.engine.types import AlignedFace, Face, Frame, ImageBGR, Points, Swapper
 from obs_faceswap.engine.wear import wear
@@ -159,7 +159,7 @@ class _Scene:
 
     @contextmanager
     def _detector(self, device: str) -> Iterator[Callable[[], object]]:
-        session = Session(models.find_detector(self._models_from), device)
+        session = shared(models.find_detector(self._models_from), device)
         try:
             detector = detector_for(session)
             yield lambda: detector.detect(self._image, self._settings.detection_threshold)
@@ -168,7 +168,7 @@ class _Scene:
 
     @contextmanager
     def _landmarks(self, device: str) -> Iterator[Callable[[], object]]:
-        session = Session(models.find("facemesh_468", self._models_from), device)
+        session = shared(models.find("facemesh_468", self._models_from), device)
         try:
             mesh, square = FaceMesh(session), roi_of_landmarks(self._face.landmarks)
             yield lambda: mesh.find(self._picture, *square)

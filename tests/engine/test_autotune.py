@@ -10,7 +10,7 @@ from obs_faceswap.engine import models, providers, session
 from obs_faceswap.engine.autotune import Stage, StoppedError, Timing, autotune, propose
 from obs_faceswap.engine.errors import FaceError, ProviderError
 from obs_faceswap.engine.providers import Device
-from obs_faceswap.engine.settings import Settings
+from obs_faceswap.engine.settings import Settings, with_texts
 
 CPU, CARD = "cpu", "cuda"
 
@@ -79,6 +79,11 @@ def test_each_decision_has_its_figures():
     assert reasons[0] == "Swap: NVIDIA CUDA, 6.0 ms; CPU takes 60.0 ms."
     assert reasons[1] == "Landmarks: CPU, 2.0 ms; no other device can do it."
     assert reasons[3].startswith("A frame needs 13.0 ms, 7.0 ms of it without its swap; at 30 frames")
+
+
+def test_the_proposal_can_be_set():
+    texts = proposed({CPU: 60.0, CARD: 6.0}, {CPU: 1.0, CARD: 9.0}).settings
+    assert with_texts(Settings(), texts).device == CARD
 
 
 @pytest.fixture
