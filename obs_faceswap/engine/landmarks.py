@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -55,18 +56,28 @@ class FaceMesh:
     ) -> tuple[Points, npt.NDArray[np.float32], float]:
         """Points (468, 2) and depth (468,) in picture pixels, and presence 0..1, of the face in a square.
 
+        See `find_all`; the irises of a network that has them are left out.
+        """
+        points, depth, presence = self.find_all(picture, center_xy, side_px, roll_rad)
+        return points[:POINTS], depth[:POINTS], presence
+
+    def find_all(
+        self, picture: Picture, center_xy: npt.ArrayLike, side_px: float, roll_rad: float
+    ) -> tuple[Points, npt.NDArray[np.float32], float]:
+        """All points (468 or 478, 2) and depths of the network in picture pixels, and presence 0..1.
+
         The square has its center at `center_xy`, `side_px` picture pixels a side, and is turned clockwise by
         `roll_rad`. Depth has the points' scale; smaller is nearer. Points that are not finite: presence 0.
         """
         crop_px = side_px / self._side
         matrix = crop_matrix(np.asarray(center_xy, np.float64), crop_px, roll_rad, self._side)
         crop = picture.sample(matrix, self._side)
-        tensor = crop[None, :, :, ::-1].astype(np.float32) / 255
+        tensor = cv2.cvtColor(crop, cv2.COLOR_BGR2RGB)[None] * np.float32(1 / 255)
         outputs = self._network.run({self._input: tensor})
-        mesh = outputs[self._points].reshape(-1, 3)[:POINTS]
+        mesh = outputs[self._points].reshape(-1, 3)
         presence = _sigmoid(float(outputs[self._presence].ravel()[0]))
         if not np.isfinite(mesh).all():
-            return np.zeros((POINTS, 2), np.float32), np.zeros(POINTS, np.float32), 0.0
+            return np.zeros((len(mesh), 2), np.float32), np.zeros(len(mesh), np.float32), 0.0
         # The network counts from the crop's corner: flipping a crop turns x into 192 - x (measured).
         return inverted(mesh[:, :2] - 0.5, matrix), mesh[:, 2] * np.float32(crop_px), presence
 

@@ -292,6 +292,39 @@ def doctor() -> None:
 
 
 @app.command()
+def quality(
+    clip: Annotated[Path, typer.Argument(help="A video of somebody before a camera.")],
+    face: Annotated[str, typer.Option(help="The face to wear.")],
+    reference: Annotated[
+        Path | None, typer.Option(help="A video of the same motion that shows the exact result.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="A folder for the plot and the contact sheet.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting; see `obs-faceswap settings`."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+    models_from: ModelsFrom = None,
+) -> None:
+    """Measure how good the swap of a clip is; docs/quality.md says what the figures mean."""
+    from obs_faceswap.engine.settings import with_texts
+    from obs_faceswap.ui.quality import measure, report
+
+    fetch_weights(models_from)
+    chosen = with_texts(Settings(face=face), parsed_settings(set_ or []))
+    with _progress() as bar:
+        task = bar.add_task(clip.name, total=None)
+        course = measure.watch(
+            clip, chosen, reference, models_from, lambda done: bar.update(task, completed=done)
+        )
+    figures = measure.summary(course)
+    typer.echo(json.dumps(figures, indent=2) if as_json else report.table(figures))
+    if out is not None:
+        for path in report.write_pictures(course, out, clip.stem):
+            typer.echo(f"Wrote {path}", err=True)
+
+
+@app.command()
 def bench(
     sections: Annotated[
         list[str] | None, typer.Argument(metavar="[SECTION]...", help="What to measure; without, everything.")
