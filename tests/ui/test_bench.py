@@ -70,6 +70,7 @@ def test_efficiency_compares_the_pipeline_with_its_networks_alone(bench):
         assert case["networks_a_frame"] == 1.0  # the model; the finder of this test has no network
         assert 0 < case["networks_ms"] < case["pipeline_ms"]
         assert 0 < case["efficiency"] < 1
+        assert case["efficiency_live"] == pytest.approx(case["networks_ms"] / case["live_ms"], abs=0.001)
 
 
 def test_time_outside_the_networks_is_less_than_all_of_it(bench):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from obs_faceswap.engine.pipeline import Pipeline
 
 _LONGEST_S = 900
-_LONGEST_START_S = 120.0
+_LONGEST_START_S = 300.0
 _FRAME_S = 1 / 30
 _SETTLED = 0.1  # of the frames; caches fill in the first ones
 _LOOKS = 20
