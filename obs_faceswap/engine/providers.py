@@ -39,33 +39,49 @@ class _Provider:
     in_auto: bool = True
     numbered: bool = False  # takes a device_id
     card: str = ""  # the kind of card whose one thread runs all its sessions; empty: they run where called
+    memory: str = ""  # ONNX Runtime's name for the card's memory, where inputs and outputs are kept there
     threads: int = 1  # CPU threads for what stays on the CPU
     options: dict[str, str] = field(default_factory=dict)
+    capture: dict[str, str] = field(default_factory=dict)  # makes runs one captured CUDA graph
+    cache: tuple[str, ...] = ()  # options that take a folder of the cache
     unnumbered: dict[str, str] = field(default_factory=dict)  # instead of a device_id where none is given
 
 
+# The options are those of https://onnxruntime.ai/docs/execution-providers/, one page for each provider.
 # Best first. TensorRT builds an engine for minutes at a network's first use and OpenVINO's gain over the
 # plain CPU differs from machine to machine, so “auto” leaves these two to the user's own choice.
 _PROVIDERS = (
     _Provider(
         "tensorrt", "NVIDIA TensorRT (slow first start)", "TensorrtExecutionProvider",
-        in_auto=False, numbered=True, card="NVIDIA", threads=2, unnumbered={"device_id": "0"},
+        in_auto=False, numbered=True, card="NVIDIA", memory="cuda", threads=2, unnumbered={"device_id": "0"},
+        # ONNX Runtime insists on these words. The engine is kept, and what was learned for the next one.
+        options={"trt_engine_cache_enable": "True", "trt_timing_cache_enable": "True"},
+        cache=("trt_engine_cache_path", "trt_timing_cache_path"),
+        capture={"trt_cuda_graph_enable": "True"},
     ),
     _Provider(
-        "cuda", "NVIDIA CUDA", "CUDAExecutionProvider", numbered=True, card="NVIDIA", threads=2,
-        unnumbered={"device_id": "0"},
-        # The default search tries every algorithm at a network's first run, for seconds.
-        options={"cudnn_conv_algo_search": "HEURISTIC"},
+        "cuda", "NVIDIA CUDA", "CUDAExecutionProvider",
+        numbered=True, card="NVIDIA", memory="cuda", threads=2, unnumbered={"device_id": "0"},
+        options={
+            # The default search tries every algorithm at a network's first run, for seconds.
+            "cudnn_conv_algo_search": "HEURISTIC",
+            # The default takes twice as much memory each time, which the game needs.
+            "arena_extend_strategy": "kSameAsRequested",
+        },
+        capture={"enable_cuda_graph": "1"},
     ),
     _Provider(
         "directml", "DirectML (any graphics card)", "DmlExecutionProvider", numbered=True, card="DirectML",
         # A laptop's card 0 is often the slow one that saves power.
         unnumbered={"performance_preference": "high_performance", "device_filter": "gpu"},
     ),
-    _Provider("coreml", "Apple CoreML", "CoreMLExecutionProvider"),
+    _Provider(
+        "coreml", "Apple CoreML", "CoreMLExecutionProvider",
+        options={"ModelFormat": "MLProgram"}, cache=("ModelCacheDirectory",),
+    ),
     _Provider(
         "openvino", "Intel OpenVINO", "OpenVINOExecutionProvider", in_auto=False,
-        options={"device_type": "AUTO"},
+        options={"device_type": "AUTO"}, cache=("cache_dir",),
     ),
     _Provider(CPU, "CPU", "CPUExecutionProvider", threads=0),
 )  # fmt: skip
@@ -102,12 +118,13 @@ def candidates(device_id: str) -> list[str]:
     return [device_id]
 
 
-def session_arguments(device_id: str, threads: int = 0) -> tuple[ProviderList, Any]:
+def session_arguments(device_id: str, threads: int = 0, captures: bool = False) -> tuple[ProviderList, Any]:
     """The providers list and the onnxruntime.SessionOptions that make a session on one device.
 
     Args:
         device_id: one device; not “auto”, see `candidates`.
         threads: CPU threads of one network; 0 takes a number that leaves room for OBS and a game.
+        captures: whether the session captures its runs as a CUDA graph, see `may_capture`.
     """
     import onnxruntime  # type: ignore[import-untyped]
 
@@ -121,7 +138,7 @@ def session_arguments(device_id: str, threads: int = 0) -> tuple[ProviderList, A
     options.log_severity_level = 3  # errors only: warnings would fill OBS's log
     if provider.id == "directml":
         options.enable_mem_pattern = False  # DirectML does not support it
-    return _provider_list(provider, device_id), options
+    return _provider_list(provider, device_id, captures), options
 
 
 def prepare(device_id: str) -> None:
@@ -158,6 +175,26 @@ def run_lock(device_id: str) -> AbstractContextManager[Any]:
 def has_owner_thread(device_id: str) -> bool:
     """Whether all sessions of a device have to be made, run and freed by one thread."""
     return bool(_known(device_id).card)
+
+
+def memory_of(device_id: str) -> tuple[str, int]:
+    """ONNX Runtime's name for a card's memory and the card's number; no name where nothing is kept there."""
+    number = device_id.partition(":")[2] or "0"
+    return _known(device_id).memory, int(number)
+
+
+def may_capture(device_id: str) -> bool:
+    """Whether a device can run a network as one captured CUDA graph."""
+    return bool(_known(device_id).capture)
+
+
+def loads_alone(device_id: str) -> bool:
+    """Whether nothing else may use a device while a session is made on it.
+
+    Since onnxruntime-directml 1.18 threads that use several sessions crash (microsoft/onnxruntime#20713), on
+    some cards with the device gone for the whole process (immich-app/immich#31469).
+    """
+    return _known(device_id).id == "directml"
 
 
 def card_of(device_id: str) -> str:
@@ -244,22 +281,20 @@ def _cards(provider: _Provider) -> list[Device]:
     return [Device(device_id, label_of(device_id)) for device_id in ids]
 
 
-def _provider_list(provider: _Provider, device_id: str) -> ProviderList:
+def _provider_list(provider: _Provider, device_id: str, captures: bool) -> ProviderList:
     number = device_id.partition(":")[2]
     card = {"device_id": number} if number else provider.unnumbered
+    options = provider.options | _cached(provider) | (provider.capture if captures else {}) | card
     if provider.id != "tensorrt":
-        return [(provider.ort_name, provider.options | card)]
+        return [(provider.ort_name, options)]
     # What TensorRT cannot run goes to CUDA, before the CPU.
-    return [(provider.ort_name, _tensorrt_cache() | card), (_BY_ID["cuda"].ort_name, dict(card))]
+    return [(provider.ort_name, options), (_BY_ID["cuda"].ort_name, dict(card))]
 
 
-def _tensorrt_cache() -> dict[str, str]:
-    """Keeps the engines TensorRT builds, so that only the first start is slow."""
-    folder = folders.cache_dir() / "tensorrt"
+def _cached(provider: _Provider) -> dict[str, str]:
+    """Where a provider keeps what it builds of a network, so that only the first start is slow."""
+    if not provider.cache:
+        return {}
+    folder = folders.cache_dir() / provider.id
     folder.mkdir(parents=True, exist_ok=True)
-    return {
-        "trt_engine_cache_enable": "True",
-        "trt_engine_cache_path": str(folder),
-        "trt_timing_cache_enable": "True",
-        "trt_timing_cache_path": str(folder),
-    }
+    return dict.fromkeys(provider.cache, str(folder))

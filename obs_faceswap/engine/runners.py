@@ -30,6 +30,10 @@ class Runner(Protocol):
         """What `work` returns or raises; waits while too much runs already."""
         ...
 
+    def load(self, work: Callable[[], T]) -> T:
+        """What `work` returns or raises, which takes seconds and only makes a session."""
+        ...
+
     def close(self) -> None:
         """Ends it after the work that was given; called once."""
         ...
@@ -67,6 +71,10 @@ class CallerRunner:
         """What `work` returns or raises."""
         with (self._long_runs if is_long else self._short_runs).room(self._threads):
             return work()
+
+    def load(self, work: Callable[[], T]) -> T:
+        """What `work` returns or raises, while others run."""
+        return work()
 
     def close(self) -> None:
         """Nothing is to be ended."""
@@ -128,6 +136,10 @@ class OwnedRunner:
                 return work()
 
         return self._thread.call(locked)
+
+    def load(self, work: Callable[[], T]) -> T:
+        """What `work` returns or raises, while others run where the device allows that."""
+        return self.call(work, is_long=True) if providers.loads_alone(self._device) else work()
 
     def close(self) -> None:
         """Gives the thread back."""

@@ -17,7 +17,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from obs_faceswap.engine import optimize, providers
+from obs_faceswap.engine import binding, optimize, providers
+from obs_faceswap.engine.binding import Binding
 from obs_faceswap.engine.errors import ModelError, ModelMissingError, ProviderError, UnsupportedModelError
 from obs_faceswap.engine.runners import runner_for
 
@@ -126,15 +127,45 @@ class _Loaded:
         self._runner = runner_for(device, providers.threads_of(device, threads))
         self._shortest_s = math.inf
         self._session: Any = None
+        self._binding: Binding | None = None
         try:
-            # Not by the runner: loading takes seconds, in which others run on.
-            self._session = _open(source, label, device, threads)
-            self.inputs = tuple(_info(value) for value in self._session.get_inputs())
-            self.outputs = tuple(_info(value) for value in self._session.get_outputs())
+            if not self._load_captured(source, threads):
+                self._load(source, threads)
             self._warm_up()
         except BaseException:
             self.close()
             raise
+
+    def _load(self, source: str | bytes, threads: int, captures: bool = False) -> None:
+        self._session = session = self._runner.load(
+            lambda: _open(source, self.label, self.device, threads, captures)
+        )
+        self.inputs = tuple(_info(value) for value in session.get_inputs())
+        self.outputs = tuple(_info(value) for value in session.get_outputs())
+        memory, card = providers.memory_of(self.device)
+        if not memory or not binding.suits(session):
+            return
+        try:
+            self._binding = self._runner.call(lambda: Binding(session, memory, card), is_long=True)
+        except providers.runtime_errors() as error:
+            raise _load_error(self.label, self.device, error) from error
+
+    def _load_captured(self, source: str | bytes, threads: int) -> bool:
+        """Whether the network runs as a captured graph now.
+
+        Which networks can shows only when one tries: all of it has to run on the card.
+        """
+        if not providers.may_capture(self.device):
+            return False
+        try:
+            self._load(source, threads, captures=True)
+            session, bound = self._session, self._binding
+            if bound and self._runner.call(lambda: binding.replays(bound, session), is_long=True):
+                return True
+        except (ProviderError, *providers.runtime_errors()) as error:  # type: ignore[misc]  # a tuple of classes
+            logger.debug("%s runs without a captured graph: %s", self.label, error)
+        self._runner.call(self._free, is_long=False)
+        return False
 
     def _warm_up(self) -> None:
         feeds = {}
@@ -163,7 +194,8 @@ class _Loaded:
 
     def _timed(self, session: Any, feeds: dict[str, Array]) -> list[Array]:
         start = time.perf_counter()
-        outputs: list[Array] = session.run(None, feeds)
+        bound = self._binding
+        outputs: list[Array] = bound.run(feeds) if bound else session.run(None, feeds)
         self._shortest_s = min(self._shortest_s, time.perf_counter() - start)
         return outputs
 
@@ -173,7 +205,7 @@ class _Loaded:
         self._runner.close()
 
     def _free(self) -> None:
-        self._session = None
+        self._session = self._binding = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +317,7 @@ def _checked(model: Path | bytes) -> str | bytes:
     return model if isinstance(model, bytes) else str(model)
 
 
-def _open(source: str | bytes, label: str, device: str, threads: int) -> Any:
+def _open(source: str | bytes, label: str, device: str, threads: int, captures: bool) -> Any:
     """An ONNX Runtime session on exactly this device.
 
     A failure is the file's fault on the CPU, which every network can run on, and the device's elsewhere.
@@ -293,7 +325,7 @@ def _open(source: str | bytes, label: str, device: str, threads: int) -> Any:
     import onnxruntime  # type: ignore[import-untyped]
 
     providers.prepare(device)
-    provider_list, options = providers.session_arguments(device, threads)
+    provider_list, options = providers.session_arguments(device, threads, captures)
     try:
         # Without the flag a failing provider would be replaced by the CPU behind our back.
         session = onnxruntime.InferenceSession(source, options, providers=provider_list, enable_fallback=0)

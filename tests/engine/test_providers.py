@@ -73,7 +73,7 @@ def test_an_unknown_device_is_refused(runtime, device):
         providers.candidates(device)
 
 
-def test_every_session_is_sequential_quiet_and_does_not_spin(runtime):
+def test_every_session_is_sequential_quiet_and_does_not_spin(runtime, home):
     for device in ("tensorrt", "cuda", "directml", "coreml", "openvino", "cpu"):
         _, options = providers.session_arguments(device)
         assert options.execution_mode == onnxruntime.ExecutionMode.ORT_SEQUENTIAL
@@ -104,8 +104,43 @@ def test_tensorrt_keeps_its_engines_in_the_cache_and_leaves_the_rest_to_cuda(run
     assert (first, second) == ("TensorrtExecutionProvider", "CUDAExecutionProvider")
     assert options["device_id"] == "1"
     assert options["trt_engine_cache_enable"] == "True"  # the word ONNX Runtime insists on
+    assert options["trt_timing_cache_enable"] == "True"
+    assert options["trt_engine_cache_path"] == options["trt_timing_cache_path"]
     assert options["trt_engine_cache_path"].startswith(str(home / "cache"))
     assert (home / "cache" / "tensorrt").is_dir()
+
+
+@pytest.mark.parametrize(("device", "option"), [("coreml", "ModelCacheDirectory"), ("openvino", "cache_dir")])
+def test_what_a_provider_compiles_is_kept(runtime, home, device, option):
+    [(_, options)] = providers.session_arguments(device)[0]
+    assert options[option] == str(home / "cache" / device)
+    assert (home / "cache" / device).is_dir()
+
+
+def test_cuda_searches_briefly_and_takes_no_more_memory_than_it_needs(runtime):
+    [(_, options)] = providers.session_arguments("cuda")[0]
+    assert options["cudnn_conv_algo_search"] == "HEURISTIC"
+    assert options["arena_extend_strategy"] == "kSameAsRequested"
+    assert "enable_cuda_graph" not in options
+
+
+@pytest.mark.parametrize(
+    ("device", "option"), [("cuda", "enable_cuda_graph"), ("tensorrt", "trt_cuda_graph_enable")]
+)
+def test_a_captured_graph_is_asked_for(runtime, home, device, option):
+    assert providers.may_capture(device)
+    assert option in providers.session_arguments(device, captures=True)[0][0][1]
+
+
+@pytest.mark.parametrize("device", ["cpu", "directml", "coreml", "openvino"])
+def test_other_devices_capture_nothing(device):
+    assert not providers.may_capture(device)
+
+
+def test_only_directml_loads_alone():
+    assert [
+        device for device in ("cpu", "cuda", "directml:1", "coreml") if providers.loads_alone(device)
+    ] == ["directml:1"]
 
 
 def test_given_threads_are_used(runtime):

@@ -17,41 +17,61 @@ DOUBLE = tiny_networks.double()
 ONES = {"input": np.ones((1, 3), np.float32)}
 
 
+REAL_SESSION = onnxruntime.InferenceSession
+
+
+class StandIn:
+    """A session on the CPU that calls itself what it is told to, and fails as it is told to."""
+
+    def __init__(self, source, options, providers, enable_fallback):
+        assert enable_fallback == 0
+        self.made.append(self)
+        self._asked = providers[0][0]
+        if providers[0][1].get("enable_cuda_graph") and not self.captures:
+            raise RuntimeError("not all nodes are on CUDA")
+        if self._asked in self.fails_to_load:
+            raise RuntimeError("CUDA failure 100: no device")
+        self._session = REAL_SESSION(source, options, providers=["CPUExecutionProvider"])
+
+    def get_providers(self):
+        return [name for name in (self._asked, "CPUExecutionProvider") if name not in self.leaves_out]
+
+    def run(self, names, feeds):
+        self._starts()
+        return self._session.run(names, feeds)
+
+    def run_with_iobinding(self, binding):
+        self._starts()
+        if not self.frozen:
+            self._session.run_with_iobinding(binding)
+
+    def _starts(self):
+        self.ran_on.append(threading.current_thread().name)
+        if self._asked in self.fails_to_run:
+            raise RuntimeError("CUDA failure 700: illegal address")
+
+    def __getattr__(self, name):
+        return getattr(self._session, name)
+
+
 @pytest.fixture
 def offers(monkeypatch):
     """Makes ONNX Runtime claim to have CUDA, and its sessions use what the test says or fail as it says."""
-    real = onnxruntime.InferenceSession
+    StandIn.fails_to_load, StandIn.leaves_out, StandIn.fails_to_run = set(), set(), set()
+    StandIn.made, StandIn.ran_on, StandIn.memory = [], [], []
+    StandIn.captures, StandIn.frozen = True, False
+    on_card = onnxruntime.OrtValue.ortvalue_from_shape_and_type
 
-    class Stand:
-        """A session on the CPU that calls itself what it is told to."""
+    def on_the_cpu(shape, kind, memory, card):
+        StandIn.memory.append((memory, card))
+        return on_card(shape, kind, "cpu", 0)
 
-        def __init__(self, source, options, providers, enable_fallback):
-            assert enable_fallback == 0
-            Stand.made.append(self)
-            self._asked = providers[0][0]
-            if self._asked in Stand.fails_to_load:
-                raise RuntimeError("CUDA failure 100: no device")
-            self._session = real(source, options, providers=["CPUExecutionProvider"])
-
-        def get_providers(self):
-            return [name for name in (self._asked, "CPUExecutionProvider") if name not in Stand.leaves_out]
-
-        def run(self, names, feeds):
-            Stand.ran_on.append(threading.current_thread().name)
-            if self._asked in Stand.fails_to_run:
-                raise RuntimeError("CUDA failure 700: illegal address")
-            return self._session.run(names, feeds)
-
-        def __getattr__(self, name):
-            return getattr(self._session, name)
-
-    Stand.fails_to_load, Stand.leaves_out, Stand.fails_to_run = set(), set(), set()
-    Stand.made, Stand.ran_on = [], []
     names = ["CUDAExecutionProvider", "DmlExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: names)
-    monkeypatch.setattr(onnxruntime, "InferenceSession", Stand)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", StandIn)
+    monkeypatch.setattr(onnxruntime.OrtValue, "ortvalue_from_shape_and_type", on_the_cpu)
     monkeypatch.setattr(runners, "OWNERS", runners.Owners())
-    return Stand
+    return StandIn
 
 
 def test_a_network_runs_and_describes_itself():
@@ -222,6 +242,77 @@ def test_probing_a_working_device_says_nothing_and_a_missing_one_why(offers):
     assert "CUDA failure 100" in probe("cuda")
 
 
+# Graphics cards
+
+
+@pytest.mark.parametrize(("device", "card"), [("cuda", 0), ("cuda:1", 1)])
+def test_inputs_and_outputs_are_kept_on_the_card(offers, device, card):
+    session = Session(DOUBLE, device)
+    assert offers.memory == [("cuda", card)] * 2
+    np.testing.assert_array_equal(session.run(ONES)[0], [[2, 2, 2]])
+    np.testing.assert_array_equal(session.run({"input": ONES["input"] * 3})[0], [[6, 6, 6]])
+    turned = np.ones((3, 1), np.float32).T * np.float32(2)
+    np.testing.assert_array_equal(session.run({"input": turned})[0], [[4, 4, 4]])
+    session.close()
+
+
+@pytest.mark.parametrize("device", ["cpu", "directml"])
+def test_elsewhere_nothing_is_kept(offers, device):
+    Session(DOUBLE, device).close()
+    assert offers.memory == []
+
+
+@pytest.mark.parametrize("fault", [{"captures": False}, {"frozen": True}])
+def test_a_network_that_cannot_be_captured_runs_without(offers, fault, monkeypatch):
+    for name, value in fault.items():
+        setattr(offers, name, value)
+    asked = []
+    real = providers.session_arguments
+    monkeypatch.setattr(providers, "session_arguments", lambda *given: asked.append(given[2]) or real(*given))
+    session = Session(DOUBLE, "cuda")
+    assert asked == [True, False]
+    offers.frozen = False
+    np.testing.assert_array_equal(session.run(ONES)[0], [[2, 2, 2]])
+    session.close()
+
+
+def test_with_a_second_input_nothing_is_captured(offers):
+    session = Session(tiny_networks.dfm(morph=True), "cuda")
+    assert offers.memory == []
+    assert len(offers.made) == 2
+    session.close()
+
+
+@pytest.mark.parametrize(
+    "feeds",
+    [
+        {},
+        {"other": np.ones((1, 3), np.float32)},
+        {"input": np.ones((1, 4), np.float32)},
+        {"input": np.ones((1, 3), np.float64)},
+    ],
+)
+def test_inputs_that_do_not_fit_are_refused_on_a_card_too(offers, feeds):
+    session = Session(DOUBLE, "cuda")
+    with pytest.raises(UnsupportedModelError, match="cannot compute"):
+        session.run(feeds)
+    session.close()
+
+
+@pytest.mark.parametrize(("device", "alone"), [("directml", True), ("cuda", False)])
+def test_a_session_is_made_beside_running_ones_where_the_device_allows_it(offers, device, alone, monkeypatch):
+    made_on = []
+    real = offers.__init__
+
+    def make(self, *arguments, **options):
+        made_on.append(threading.current_thread() is not threading.main_thread())
+        real(self, *arguments, **options)
+
+    monkeypatch.setattr(offers, "__init__", make)
+    Session(DOUBLE, device).close()
+    assert made_on == [alone]
+
+
 # Shared sessions
 
 
@@ -328,7 +419,6 @@ def test_a_card_has_one_thread_that_ends_with_its_last_session(offers, file, dev
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(offers.ran_on) == 4  # two of them to warm up
     assert len(set(offers.ran_on)) == 1
     assert offers.ran_on[0].startswith("face swap ")
     assert runners.OWNERS.count == 1
