@@ -23,6 +23,7 @@ Standard library only.
 
 import ctypes
 import mmap
+import threading
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -168,7 +169,7 @@ class Exchange:
         self.makes_covers = makes_covers
         self.results = RESULTS
         self._offered_at_wait = 0
-        self._is_woken = False
+        self._woken = threading.Event()
         self._retired: list[Slots] = []
 
     @property
@@ -442,17 +443,18 @@ class Exchange:
             self._wakes = self._native.wait(self.address, seen, int(timeout_s * 1e9))
             return self._wakes != seen
         until_s = time.monotonic() + timeout_s
-        while self.words[OFFERED] == self._offered_at_wait and not self._is_woken:
+        while self.words[OFFERED] == self._offered_at_wait and not self._woken.is_set():
             left_s = until_s - time.monotonic()
             if left_s <= 0:
                 return False
-            time.sleep(min(_NAP_S if self.words[SHOWING] else _LONG_NAP_S, left_s))
-        self._offered_at_wait, self._is_woken = self.words[OFFERED], False
+            self._woken.wait(min(_NAP_S if self.words[SHOWING] else _LONG_NAP_S, left_s))
+        self._offered_at_wait = self.words[OFFERED]
+        self._woken.clear()
         return True
 
     def wake(self) -> None:
         """Ends `wait_for_input`, or the next one; from any thread."""
-        self._is_woken = True
+        self._woken.set()
         if self._native is not None:
             self._native.wake(self.address)
 
