@@ -11,6 +11,7 @@ class FakeObs:
 
     Attributes:
         data: settings by address; a key that is missing has its default.
+        settings: the address of each source's settings.
         parents: of filters; `targets` likewise.
         flags: output flags of sources.
         calls: names of all functions called, in their order.
@@ -18,7 +19,7 @@ class FakeObs:
 
     def __init__(self):
         self.addresses = itertools.count(1000)
-        self.data, self.defaults = {}, {}
+        self.data, self.defaults, self.settings = {}, {}, {}
         self.parents, self.targets, self.flags, self.names = {}, {}, {}, {}
         self.showing, self.enabled = {}, {}
         self.properties, self.by_address = {}, {}
@@ -63,6 +64,9 @@ class FakeObs:
 
     def obs_source_get_name(self, source):
         return self.names[source].encode()
+
+    def obs_source_get_settings(self, source):
+        return self.settings[source]
 
     def obs_source_get_output_flags(self, source):
         return self.flags[source]

@@ -13,6 +13,7 @@ import pytest
 from obs_faceswap.engine import native
 from obs_faceswap.engine.exchange import Exchange
 from obs_faceswap.engine.native import Library
+from obs_faceswap.libobs import abi
 
 ROOT = Path(__file__).parents[1]
 SHIPPED, COMPILED = "shipped", "compiled"
@@ -57,6 +58,35 @@ class Calls:
 
 def _called(made: Library, name: str, *prototype):
     return ctypes.CFUNCTYPE(*prototype)(made.address_of(name))
+
+
+class _Pointed:
+    """What a pointer from C points at, as ctypes.byref gives it to Python."""
+
+    def __init__(self, pointer) -> None:
+        self._obj = pointer.contents if pointer else None
+
+
+def bind(made: Library, fake) -> list:
+    """Puts a stand-in libobs (tests/fake_obs.py) under the library; what it returns must be kept alive."""
+    prototypes = abi.RELEASING | abi.HOLDING
+    kept = []
+    for place, name in enumerate(made.needed()):
+        kept.append(_callback(kept, fake, name, *prototypes[name]))
+        made.bind(place, ctypes.cast(kept[-1], c_void_p).value)
+    return kept
+
+
+def _callback(kept: list, fake, name: str, result, arguments):
+    def called(*values):
+        given = [_Pointed(v) if isinstance(v, ctypes._Pointer) else v for v in values]
+        returned = getattr(fake, name)(*given)
+        if isinstance(returned, bytes):
+            kept.append(ctypes.create_string_buffer(returned))
+            return ctypes.addressof(kept[-1])
+        return returned
+
+    return ctypes.CFUNCTYPE(c_void_p if result is ctypes.c_char_p else result, *arguments)(called)
 
 
 def native_exchange(made: Library) -> Exchange:

@@ -40,7 +40,7 @@ UPDATES = 32  # how often the settings changed
 PROBLEM = 33  # what the graphics thread found: a format's number plus 1, or PROBLEM_HDR; 0: nothing
 TICKS = 34
 WORDS = 48
-_NAME_BYTES = 256
+NAME_BYTES = 256
 _OWN_WORDS = 16
 PROBLEM_HDR = 1 << 32
 RING = 1024  # callback times kept: half a minute at 30 frames a second
@@ -93,7 +93,7 @@ class Block(ctypes.Structure):
     _fields_ = (
         ("words", ctypes.c_uint64 * WORDS),
         ("ring", ctypes.c_uint64 * RING),
-        ("name", ctypes.c_char * _NAME_BYTES),  # of the filter's source
+        ("name", ctypes.c_char * NAME_BYTES),  # of the filter's source
         ("own", ctypes.c_uint64 * _OWN_WORDS),  # native code's own
         ("next", ctypes.c_void_p),  # likewise
     )

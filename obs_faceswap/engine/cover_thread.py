@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Callable
 
 from obs_faceswap.engine import exchange as ex
 from obs_faceswap.engine.cover import cover_into
@@ -14,14 +15,24 @@ _IDLE_POLL_S = 0.05  # while nobody sees the source
 _AFTER_ERROR_S = 1.0
 
 
+def _nothing() -> None:
+    """The default of `also`."""
+
+
 class CoverThread:
-    """Lays out the slots when the graphics thread asks, and covers the newest frame while a cover is wanted.
+    """Does what the graphics thread leaves to others: it lays out the slots when asked, and covers the newest
+    frame while a cover is wanted that native code does not make by itself.
 
     It lives as long as its filter, so that the picture stays covered after the engine was stopped.
+
+    Args:
+        exchange: whose slots and covers they are.
+        also: called in every round, for what else has to be looked after.
     """
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, also: Callable[[], None] = _nothing) -> None:
         self._exchange = exchange
+        self._also = also
         self._seen = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="face swap cover", daemon=True)
@@ -35,14 +46,15 @@ class CoverThread:
             pause_s = _POLL_S if self._exchange.words[ex.SHOWING] else _IDLE_POLL_S
             try:
                 self.step()
-            except Exception:  # a thread's border; a picture without a cover is hidden
-                logger.exception("The cover could not be made")
+            except Exception:  # a thread's border; without slots or a cover the picture is hidden
+                logger.exception("What the graphics thread asked for could not be done")
                 pause_s = _AFTER_ERROR_S
             self._stop.wait(_AFTER_ERROR_S if self._exchange.failure else pause_s)
 
     def step(self) -> bool:
         """Looks once for something to do; whether a cover was made."""
         exchange = self._exchange
+        self._also()
         exchange.lay_out()
         if not exchange.makes_covers or not exchange.cover_is_wanted(now_ns()):
             return False

@@ -76,7 +76,6 @@ class GpuPath:
         self._choice = ex.HIDE
         self._has_result = False
         self._uploaded = 0  # sequence number of the picture in the result texture
-        self.problem = ""
 
     def new_tick(self) -> None:
         """Says that the next `draw` is the first one of a new frame of OBS."""
@@ -134,8 +133,8 @@ class GpuPath:
 
     def _is_hdr(self, target: int) -> bool:
         space = self._obs.obs_source_get_color_space(target, len(self._preferred), self._preferred)
-        self.problem = "HDR pictures cannot be swapped. Use an SDR source." if space in _HDR else ""
-        return bool(self.problem)
+        self._exchange.words[ex.PROBLEM] = ex.PROBLEM_HDR if space in _HDR else 0
+        return space in _HDR
 
     def _render(self, textures: Textures, target: int, parent: int) -> bool:
         """Draws the target into its texrender, as libobs's own filters do."""

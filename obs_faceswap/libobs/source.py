@@ -1,34 +1,44 @@
 """The filter's type in libobs: registered once per process, and the callbacks that find the right filter.
 
-libobs keeps the callbacks' addresses until the process ends, whatever becomes of the script. So they live in
-this module, which a script's reload does not touch, and do nothing but look up a filter by its handle.
+libobs keeps the callbacks' addresses until the process ends, whatever becomes of the script. Native code
+stays where it is; the callbacks in Python live in this module, which a script's reload does not touch, and do
+nothing but look up a filter by its handle.
+
+What libobs calls on the graphics thread, or with a lock held, is native: Python would wait there for the
+interpreter, which may be held by a script that waits for that lock. Without the native library it is Python
+nevertheless.
 """
 
 import ctypes
 import gc
-import itertools
 import logging
 import sys
+import threading
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from obs_faceswap.engine import exchange as ex
+from obs_faceswap.engine import native
 from obs_faceswap.engine.loader import DEVICES
+from obs_faceswap.engine.native import Library
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.libobs import abi, stored
 from obs_faceswap.libobs.api import obs
-from obs_faceswap.libobs.filter import Filter
+from obs_faceswap.libobs.filter import Filter, end_unseen, native_filter, python_filter
+from obs_faceswap.libobs.nursery import Nursery, prepare
 from obs_faceswap.libobs.panel import ObsPanel
 from obs_faceswap.libobs.planes import hide
+from obs_faceswap.libobs.python_path import PythonPath
 from obs_faceswap.ui import obs_properties
-from obs_faceswap.ui.obs_properties import Severity, View
+from obs_faceswap.ui.obs_properties import Actions, Severity, View
 
 logger = logging.getLogger(__name__)
 
 ID = b"obs_faceswap"
 NAME = b"Face Swap"
 
-# How long a thread may keep the interpreter while another one, maybe OBS's graphics thread, waits for it.
+# How long a thread may keep the interpreter while another one, an engine or OBS itself, waits for it.
 _SWITCH_S = 0.0005
 
 # libobs keeps these two pointers.
@@ -41,25 +51,45 @@ class FilterType:
 
     def __init__(self) -> None:
         self._filters: dict[int, Filter] = {}
-        self._handles = itertools.count(1)
+        self._library: Library | None = None
+        self._nursery: Nursery | None = None
         self._is_loaded = False
         self._usual_switch_s = sys.getswitchinterval()
+        self._lock = threading.Lock()  # between a filter's beginning and its end
 
     def load(self) -> None:
         """Registers the type, or enables it again and starts the engines of the filters that are alive."""
         if not obs().obs_get_source_output_flags(ID):
-            obs().obs_register_source_s(ctypes.addressof(_INFO), abi.SOURCE_INFO_BYTES)
-            if not obs().obs_get_source_output_flags(ID):
-                raise RuntimeError("OBS did not accept the filter. See the lines above this one in its log.")
+            self._register()
         obs().obs_enable_source_type(ID, True)
         self._is_loaded = True
         for found in list(self._filters.values()):
             found.start_engine()
+        if self._library is not None:
+            self._close_nursery()
+            self._nursery = Nursery(self._library, self.adopt)
+            self._nursery.start()
+
+    def _register(self) -> None:
+        found = native.find()
+        self._library = found.library
+        if found.library is not None:
+            prepare(found.library, obs())
+            logger.info("Frames pass through native code.")
+        else:
+            logger.warning(
+                "Frames pass through Python: other scripts can delay the picture. %s", found.reason
+            )
+        info = info_for(found.library)
+        obs().obs_register_source_s(ctypes.addressof(info), abi.SOURCE_INFO_BYTES)
+        if not obs().obs_get_source_output_flags(ID):
+            raise RuntimeError("OBS did not accept the filter. See the lines above this one in its log.")
 
     def unload(self) -> None:
         """Stops all engines; the filters that are alive cover their pictures from now on."""
         self._is_loaded = False
         obs().obs_enable_source_type(ID, False)
+        self._close_nursery()
         living = list(self._filters.values())
         for found in living:
             found.ask_to_stop()  # all at once, then wait for each
@@ -68,25 +98,43 @@ class FilterType:
         # Networks and large arrays must be gone before the interpreter ends.
         gc.collect()
 
+    def _close_nursery(self) -> None:
+        nursery, self._nursery = self._nursery, None
+        if nursery is not None:
+            nursery.close()
+
     def find(self, handle: int | None) -> Filter | None:
         """The filter of a handle; None for a type's own properties or a filter that is gone."""
         return self._filters.get(handle or 0)
 
     def create(self, settings: int, source: int) -> int:
         """Makes a filter and returns its handle, never 0: libobs would show the picture as it is."""
-        handle = next(self._handles)
+        with self._lock:
+            return self._keep(python_filter(obs(), settings, source))
+
+    def adopt(self, handle: int) -> None:
+        """Gives a filter that native code made what it needs of Python, unless it has ended meanwhile."""
+        with self._lock:
+            if self._library is not None and ex.Block.from_address(handle).words[ex.SOURCE]:
+                self._keep(native_filter(obs(), self._library, handle))
+
+    def _keep(self, made: Filter) -> int:
         sys.setswitchinterval(min(_SWITCH_S, self._usual_switch_s))
-        made = Filter(obs(), source, settings)
-        self._filters[handle] = made
+        self._filters[made.handle] = made
         if self._is_loaded:
             made.start_engine()
-        return handle
+        return made.handle
 
     def destroy(self, handle: int) -> None:
         """Ends a filter."""
-        found = self._filters.pop(handle, None)
+        with self._lock:
+            found = self._filters.pop(handle, None)
+            if self._library is not None:
+                ex.Block.from_address(handle).words[ex.SOURCE] = 0  # whoever adopts it now finds it gone
         if found is not None:
             found.close()
+        elif self._library is not None:
+            end_unseen(obs(), self._library, handle)
         if not self._filters:
             sys.setswitchinterval(self._usual_switch_s)
 
@@ -155,32 +203,37 @@ def _destroy(handle: int) -> None:
     TYPE.destroy(handle)
 
 
+def _path(handle: int) -> PythonPath | None:
+    found = TYPE.find(handle)
+    return found.path if found and isinstance(found.path, PythonPath) else None
+
+
 @abi.Update
 @_guarded(None)
 def _update(handle: int, settings: int) -> None:
-    if found := TYPE.find(handle):
-        found.update(settings)
+    if path := _path(handle):
+        path.update(settings)
 
 
 @abi.VideoTick
 @_guarded(None)
 def _video_tick(handle: int, _seconds: float) -> None:
-    if found := TYPE.find(handle):
-        found.tick()
+    if path := _path(handle):
+        path.tick()
 
 
 @abi.VideoRender
 @_guarded(None)
 def _video_render(handle: int, _effect: int) -> None:
-    if found := TYPE.find(handle):
-        found.render()
+    if path := _path(handle):
+        path.render()
 
 
 def _filter_video(handle: int, frame: int) -> int:
     # Not guarded from outside: the frame has to be returned, whatever happens.
     try:
-        if found := TYPE.find(handle):
-            found.filter_video(frame)
+        if path := _path(handle):
+            path.filter_video(frame)
         else:
             hide(frame)
     except BaseException as error:  # noqa: BLE001  # libobs's border
@@ -192,7 +245,7 @@ def _filter_video(handle: int, frame: int) -> int:
 @_guarded(None)
 def _get_properties(handle: int | None) -> int:
     panel = ObsPanel(obs(), obs().obs_properties_create())
-    obs_properties.build(panel, _view(handle), _refresh, _changed)
+    obs_properties.build(panel, _view(handle), Actions(_refresh, _changed, _autotune, _take_over))
     return panel.address
 
 
@@ -201,6 +254,27 @@ def _get_properties(handle: int | None) -> int:
 def _refresh(properties: int, _button: int, handle: int | None) -> bool:
     if found := TYPE.find(handle):
         found.refresh()
+    return _told_anew(properties, handle)
+
+
+@abi.ButtonClicked
+@_guarded(False)
+def _autotune(properties: int, _button: int, handle: int | None) -> bool:
+    if found := TYPE.find(handle):
+        found.autotune()
+    return _told_anew(properties, handle)
+
+
+@abi.ButtonClicked
+@_guarded(False)
+def _take_over(properties: int, _button: int, handle: int | None) -> bool:
+    if found := TYPE.find(handle):
+        found.take_over()
+    return _told_anew(properties, handle)
+
+
+def _told_anew(properties: int, handle: int | None) -> bool:
+    """Has an open panel show the status of now; what a pressed button answers."""
     view = _view(handle)
     ObsPanel(obs(), properties).set_info(obs_properties.STATUS, view.status, view.severity)
     return True
@@ -219,20 +293,30 @@ def _view(handle: int | None) -> View:
     return found.view() if found else View(Settings(), "", Severity.NORMAL, DEVICES.get())
 
 
-_filter_video_pointer = abi.FilterVideo(_filter_video)
+# What the native library takes over, and what stands in its place.
+_REPLACED = {
+    "get_name": _get_name,
+    "get_defaults": _get_defaults,
+    "create": _create,
+    "update": _update,
+    "video_tick": _video_tick,
+    "video_render": _video_render,
+    "filter_video": abi.FilterVideo(_filter_video),
+}
 
-_INFO = abi.SourceInfo(
-    id=ctypes.cast(_ID, ctypes.c_char_p),
-    type=abi.OBS_SOURCE_TYPE_FILTER,
-    output_flags=abi.OBS_SOURCE_VIDEO,
-    get_name=_get_name,
-    create=_create,
-    destroy=_destroy,
-    get_defaults=_get_defaults,
-    get_properties=_get_properties,
-    update=_update,
-    video_tick=_video_tick,
-    video_render=_video_render,
-    filter_video=_filter_video_pointer,
-    unversioned_id=ctypes.addressof(_ID),
-)
+
+def info_for(library: Library | None) -> abi.SourceInfo:
+    """What is registered; without a library all of it is Python."""
+    info = abi.SourceInfo(
+        id=ctypes.cast(_ID, ctypes.c_char_p),
+        type=abi.OBS_SOURCE_TYPE_FILTER,
+        output_flags=abi.OBS_SOURCE_VIDEO,
+        destroy=_destroy,
+        get_properties=_get_properties,
+        unversioned_id=ctypes.addressof(_ID),
+        **_REPLACED,
+    )
+    if library is not None:
+        for name, callback in _REPLACED.items():
+            setattr(info, name, type(callback)(library.address_of(name)))
+    return info

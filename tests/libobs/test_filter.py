@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 from fake_obs import FakeObs
+from native_library import COMPILED, SHIPPED, Calls, bind, library
 from stream_engine import StreamEngine, work
 
 from obs_faceswap.engine import exchange as ex
@@ -14,7 +15,7 @@ from obs_faceswap.engine.settings import Cover
 from obs_faceswap.engine.worker import State, Worker
 from obs_faceswap.libobs import abi
 from obs_faceswap.libobs import filter as filter_module
-from obs_faceswap.libobs.filter import Filter
+from obs_faceswap.libobs.filter import native_filter, python_filter
 from obs_faceswap.libobs.stored import set_defaults
 
 ASYNC = abi.OBS_SOURCE_VIDEO | abi.OBS_SOURCE_ASYNC
@@ -43,23 +44,80 @@ class SteppedWorker(Worker):
         work(self)
 
 
+PYTHON = "python"
+
+
+@pytest.fixture(params=[PYTHON, SHIPPED, COMPILED])
+def half(request, tmp_path_factory):
+    """Which half the graphics thread runs: None for Python's, or a native library."""
+    if request.param == PYTHON:
+        return None
+    return library(request.param, tmp_path_factory.getbasetemp())
+
+
 @pytest.fixture
 def obs():
     return FakeObs()
 
 
+class PythonCalls:
+    """A filter's callbacks as libobs.source passes them on."""
+
+    def __init__(self, made):
+        self._path = made.path
+        self.update = lambda handle, data: self._path.update(data)
+        self.video_tick = lambda handle, seconds: self._path.tick()
+        self.video_render = lambda handle, effect: self._path.render()
+        self.filter_video = lambda handle, frame: self._path.filter_video(frame)
+
+
+class OnStage:
+    """A filter, and what libobs and the cover thread do to it."""
+
+    def __init__(self, made, calls, covers_at_once):
+        self.filter, self._calls, self.covers_at_once = made, calls, covers_at_once
+        self.words, self.exchange = made._exchange.words, made._exchange
+
+    def __getattr__(self, name):
+        return getattr(self.filter, name)
+
+    def update(self, data):
+        self._calls.update(self.handle, data)
+
+    def tick(self, times=1):
+        for _ in range(times):
+            self._calls.video_tick(self.handle, 0.016)
+
+    def render(self):
+        self._calls.video_render(self.handle, None)
+
+    def filter_video(self, frame):
+        self._calls.filter_video(self.handle, frame)
+
+    def keep(self):
+        self.filter._cover.step()
+
+
 @pytest.fixture
-def make(obs, monkeypatch):
+def make(obs, half, monkeypatch):
     """Makes a filter whose threads the test runs by hand: `make(flags, **settings)` -> (filter, address)."""
     monkeypatch.setattr(filter_module, "Worker", SteppedWorker)
     monkeypatch.setattr(filter_module.CoverThread, "start", lambda self: None)
     made = []
+    kept = bind(half, obs) if half else []
 
     def one(flags=ASYNC, **settings):
         _, address = obs.add_source(flags)
-        data = obs.add_data(face="Anna", **settings)
+        data = obs.settings[address] = obs.add_data(face="Anna", **settings)
         set_defaults(obs, data)
-        made.append(Filter(obs, address, data))
+        if half:
+            calls = Calls(half)
+            handle = calls.create(data, address)
+            assert half.newborn() == handle
+            made.append(OnStage(native_filter(obs, half, handle), calls, True))
+        else:
+            one = python_filter(obs, data, address)
+            made.append(OnStage(one, PythonCalls(one), False))
         made[-1].start_engine()
         made[-1].tick()
         return made[-1], address
@@ -67,12 +125,16 @@ def make(obs, monkeypatch):
     yield one
     for each in made:
         each.close()
+    kept.clear()
 
 
 class Camera:
-    """A stream of equal frames in one format."""
+    """A stream of equal frames in one format: of one color, or with fine detail."""
 
-    def __init__(self, pixel_format=PixelFormat.I420, width=WIDTH, height=HEIGHT, number=None):
+    def __init__(
+        self, pixel_format=PixelFormat.I420, width=WIDTH, height=HEIGHT, number=None, is_detailed=False
+    ):
+        self.is_detailed = is_detailed
         self.planes = [
             np.empty((rows, stride), np.uint8) for stride, rows in plane_sizes(pixel_format, width, height)
         ]
@@ -85,6 +147,8 @@ class Camera:
         """One frame through the filter; the values its planes hold then."""
         for plane in self.planes:
             plane[:] = value
+            if self.is_detailed:
+                plane[:, np.arange(plane.shape[1]) // 4 % 2 == 0] -= 60  # a cover mixes neighbors
         made.filter_video(ctypes.addressof(self.frame))
         return [set(plane.ravel().tolist()) for plane in self.planes]
 
@@ -95,19 +159,29 @@ class Camera:
 BLACK = [{16}, {128}, {128}]
 
 
+def covered(made, camera):
+    """A frame while there is nothing but covers: native code makes them at once, a thread of Python soon."""
+    first = camera.through(made)
+    if not made.covers_at_once:
+        assert first == BLACK
+        made.keep()
+        first = camera.through(made)
+    return first
+
+
 def test_from_the_first_frame_to_a_swap(make):
     made, _ = make()
     camera = Camera()
-    assert camera.through(made) == BLACK  # no memory yet
-    made._cover.step()
-    assert camera.through(made) == BLACK  # no cover yet
-    made._cover.step()
-    assert camera.through(made) == [{RAW}] * 3  # the cover of one colour is that colour
+    first = camera.through(made)  # no memory yet
+    assert first == ([{RAW}] * 3 if made.covers_at_once else BLACK)
+    made.keep()
+    assert covered(made, camera) == [{RAW}] * 3  # the cover of one colour is that colour
     made._worker.catch_up()
     assert camera.through(made) == [{SWAPPED}] * 3
-    words = made._exchange.words
-    assert words[ex.FRAMES_IN] == words[ex.CALLBACKS] == 4
-    assert words[ex.FRAMES_SHOWN + ex.KIND_COVERED] == 3
+    words = made.words
+    frames = 3 if made.covers_at_once else 4
+    assert words[ex.FRAMES_IN] == words[ex.CALLBACKS] == frames
+    assert words[ex.FRAMES_SHOWN + ex.KIND_COVERED] == frames - 1
     assert words[ex.FRAMES_SHOWN + ex.KIND_SWAPPED] == 1
     assert words[ex.FRAMES_SHOWN + ex.KIND_ORIGINAL] == 0
 
@@ -116,16 +190,19 @@ def test_from_the_first_frame_to_a_swap(make):
 @pytest.mark.parametrize("number", [*abi.VIDEO_FORMATS, 18])
 def test_without_an_engine_raw_goes_out_under_show_original_alone(make, cover, number):
     made, _ = make(cover=cover.value)
-    camera = Camera(abi.VIDEO_FORMATS.get(number, PixelFormat.I420), number=number)
+    pixel_format = abi.VIDEO_FORMATS.get(number, PixelFormat.I420)
+    camera = Camera(pixel_format, 640, 360, number=number, is_detailed=True)
     raw = [camera.is_raw(camera.through(made)) for _ in range(3)]
     assert raw == [cover is Cover.ORIGINAL] * 3
 
 
-def test_a_new_size_in_mid_stream_is_hidden_until_there_is_memory(make):
+def test_a_new_size_in_mid_stream_is_covered_until_there_is_memory(make):
     made, _ = make()
-    for camera in (Camera(), Camera(PixelFormat.NV12, 128, 72), Camera()):
+    for camera in (Camera(width=640), Camera(PixelFormat.NV12, 1280, 720), Camera(width=640)):
+        camera.is_detailed = True
         assert not camera.is_raw(camera.through(made))
-        made._cover.step()
+        made.keep()
+        camera.is_detailed = False
         camera.through(made)
         made._worker.catch_up()
         assert camera.through(made) == [{SWAPPED}] * len(camera.planes)
@@ -134,10 +211,10 @@ def test_a_new_size_in_mid_stream_is_hidden_until_there_is_memory(make):
 def test_timestamps_are_earlier_by_the_steady_delay(make):
     """libobs then delays the source's own sound; the engine sees the source's own time."""
     made, _ = make()
-    made._exchange.words[ex.SHIFT_NS] = 100
+    made.words[ex.SHIFT_NS] = 100
     camera = Camera()
     camera.through(made)
-    made._cover.step()
+    made.keep()
     for before, after in ((1000, 900), (30, 0)):
         camera.frame.timestamp = before
         camera.through(made)
@@ -146,14 +223,20 @@ def test_timestamps_are_earlier_by_the_steady_delay(make):
         assert slots.metas[words[ex.INPUT_NEWEST] - 1].timestamp_ns == before
 
 
-def test_an_unknown_format_is_said(make):
+def test_an_unknown_format_is_said_while_it_comes(make):
     made, _ = make()
     Camera(number=22).through(made)
+    made.keep()
     assert "number 22" in made.view().status
+    Camera().through(made)
+    made.keep()
+    assert "number 22" not in made.view().status
 
 
 @pytest.mark.parametrize("cover", Cover)
-def test_an_error_in_the_callback_hides_the_picture(make, monkeypatch, cover):
+def test_an_error_in_the_callback_hides_the_picture(make, half, monkeypatch, cover):
+    if half:
+        pytest.skip("Native code raises nothing.")
     made, _ = make(cover=cover.value)
     camera = Camera()
     monkeypatch.setattr(made._exchange, "current", lambda key: 1 / 0)
@@ -169,13 +252,11 @@ def test_after_the_engine_was_stopped_the_picture_is_covered(make):
     made, _ = make(cover="blur")
     camera = Camera()
     camera.through(made)
-    made._cover.step()
+    made.keep()
     camera.through(made)
     made._worker.catch_up()
     made.stop_engine()
-    assert camera.through(made) == BLACK
-    made._cover.step()
-    assert camera.through(made, 50) == [{RAW}] * 3
+    assert covered(made, camera) == [{RAW}] * 3
     assert "not loaded" in made.view().status
     made.start_engine()
     camera.through(made)
@@ -185,12 +266,11 @@ def test_after_the_engine_was_stopped_the_picture_is_covered(make):
 
 def test_while_nobody_sees_the_source_nothing_is_copied_in(make, obs):
     made, address = make()
-    camera = Camera()
+    camera = Camera(width=640, height=360, is_detailed=True)
     camera.through(made)
-    made._cover.step()
+    made.keep()
     obs.showing[obs.parents[address]] = False
-    for _ in range(8):
-        made.tick()
+    made.tick(8)
     offered = made._exchange.words[ex.OFFERED]
     assert not camera.is_raw(camera.through(made))
     assert made._exchange.words[ex.OFFERED] == offered
@@ -200,10 +280,11 @@ def test_while_nobody_sees_the_source_nothing_is_copied_in(make, obs):
 
 
 def test_a_changed_setting_reaches_the_worker_and_the_policy(make, obs):
-    made, _ = make()
-    data = obs.add_data(face="Anna", cover="hide", opacity=0.25)
+    made, address = make()
+    data = obs.settings[address] = obs.add_data(face="Anna", cover="hide", opacity=0.25)
     set_defaults(obs, data)
     made.update(data)
+    made.keep()
     assert made._worker._settings.opacity == 0.25
     assert list(Cover)[made._exchange.words[ex.POLICY]] is Cover.HIDE
 
@@ -224,34 +305,32 @@ def test_the_panel_is_renewed_on_news_once(make, obs):
     obs.updated_properties.clear()
     made._on_news()
     for _ in range(5):
-        made.tick()
+        made.keep()
     assert obs.updated_properties == [address]
 
 
 def test_refresh_tries_again_and_renews_the_panel(make, obs):
     made, address = make()
-    made.tick()
+    made.keep()
     obs.updated_properties.clear()
     made.refresh()
     assert made._worker._wants_retry
-    made.tick()
+    made.keep()
     assert obs.updated_properties == [address]
 
 
 def test_the_panel_is_left_alone_while_the_user_changes_something(make, obs, monkeypatch):
     made, address = make()
-    made.tick()
+    made.keep()
     obs.updated_properties.clear()
     clock = [1000.0]
     monkeypatch.setattr(filter_module.time, "monotonic", lambda: clock[0])
-    data = obs.add_data(face="Anna")
-    set_defaults(obs, data)
-    made.update(data)
+    made.update(obs.settings[address])
     made._on_news()
-    made.tick()
+    made.keep()
     assert not obs.updated_properties
     clock[0] += 2.0
-    made.tick()
+    made.keep()
     assert obs.updated_properties == [address]
 
 
@@ -273,8 +352,7 @@ def test_a_frame_of_while_the_filter_was_off_is_not_drawn(make, obs):
     made, address = make()
     Camera().through(made)
     obs.enabled[address] = False
-    for _ in range(4):
-        made.tick()
+    made.tick(4)
     obs.calls.clear()
     made.render()
     assert "obs_source_skip_video_filter" not in obs.calls
@@ -310,7 +388,7 @@ def test_a_drawn_source_is_read_back_swapped_and_drawn(make, obs):
     made, _ = make(DRAWN)
     obs.pixels = bytes([RAW]) * (WIDTH * 4 + 32) * HEIGHT  # rows of some graphics cards are padded
     ticked(made)
-    made._cover.step()
+    made.keep()
     for _ in range(3):
         ticked(made)
     made._worker.catch_up()
@@ -322,7 +400,7 @@ def test_a_source_drawn_twice_in_a_tick_is_read_back_once(make, obs):
     made, _ = make(DRAWN)
     obs.pixels = bytes(WIDTH * 4 * HEIGHT)
     ticked(made)
-    made._cover.step()
+    made.keep()
     obs.calls.clear()
     ticked(made)
     made.render()
@@ -338,6 +416,7 @@ def test_hdr_is_covered_and_said(make, obs):
     ticked(made)
     assert "obs_source_skip_video_filter" not in obs.calls
     assert "gs_stage_texture" not in obs.calls
+    made.keep()
     assert "HDR" in made.view().status
 
 

@@ -4,17 +4,23 @@ import ctypes
 import logging
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from fake_obs import FakeObs
+from native_library import SHIPPED, bind, library
 
 import obs_faceswap
 from obs_faceswap import plugin
+from obs_faceswap.engine import exchange as ex
 from obs_faceswap.engine.loader import DEVICES
+from obs_faceswap.engine.native import Found
 from obs_faceswap.engine.settings import OPTIONS
-from obs_faceswap.libobs import abi, api, log, source
+from obs_faceswap.libobs import abi, api, log, source, stored
 from obs_faceswap.libobs.log import ObsLogHandler
+from obs_faceswap.libobs.nursery import Nursery, prepare
 from obs_faceswap.libobs.panel import ObsPanel
 from obs_faceswap.libobs.source import FilterType
 
@@ -22,10 +28,10 @@ ASYNC = abi.OBS_SOURCE_VIDEO | abi.OBS_SOURCE_ASYNC
 
 
 class FakeFilter:
-    """Notes what it is asked for."""
+    """Notes what it is asked for; it is its own path."""
 
-    def __init__(self, obs, address, data):
-        self.asked = []
+    def __init__(self, handle):
+        self.asked, self.handle, self.path = [], handle, self
 
     def __getattr__(self, name):
         return lambda *arguments: self.asked.append((name, *arguments))
@@ -36,10 +42,12 @@ def obs(monkeypatch):
     made = FakeObs()
     monkeypatch.setattr(source, "obs", lambda: made)
     monkeypatch.setattr(plugin, "obs", lambda: made)
-    monkeypatch.setattr(source, "Filter", FakeFilter)
+    monkeypatch.setattr(source, "PythonPath", FakeFilter)
+    monkeypatch.setattr(source, "python_filter", lambda obs, data, address: FakeFilter(5 * address))
     monkeypatch.setattr(source, "TYPE", FilterType())
     monkeypatch.setattr(plugin, "TYPE", source.TYPE)
     monkeypatch.setattr(log, "install", lambda _: None)
+    monkeypatch.setattr(source.native, "find", lambda: Found(None, "There is none."))
     return made
 
 
@@ -118,7 +126,7 @@ def test_no_exception_gets_out_of_a_callback(obs, monkeypatch, caplog):
     plugin.script_load(None)
     info = obs.registered[0]
     handle, _ = made_by(info, obs)
-    source.TYPE._filters[handle] = Broken(None, 0, 0)
+    source.TYPE._filters[handle] = Broken(handle)
     frame = abi.SourceFrame()
     for _ in range(100):
         info.update(handle, 1)
@@ -132,7 +140,7 @@ def test_no_exception_gets_out_of_a_callback(obs, monkeypatch, caplog):
 
 
 def test_a_filter_that_cannot_be_made_still_hides_the_picture(info, obs, monkeypatch):
-    monkeypatch.setattr(source, "Filter", lambda *_: 1 / 0)
+    monkeypatch.setattr(source, "python_filter", lambda *_: 1 / 0)
     handle = info.create(obs.add_data(), 1)
     assert handle
     plane = (ctypes.c_ubyte * 16)(*[77] * 16)
@@ -150,6 +158,135 @@ def test_the_interpreter_is_given_away_quickly_while_a_filter_lives(info, obs):
     assert sys.getswitchinterval() <= 0.0005
     info.destroy(handle)
     assert sys.getswitchinterval() == usual
+
+
+def test_without_the_library_that_is_said_once(obs, caplog):
+    with caplog.at_level(logging.INFO):
+        for _ in range(3):
+            plugin.script_load(None)
+    assert caplog.text.count("pass through Python") == 1
+    assert "There is none." in caplog.text
+
+
+# --- with the native library ---
+
+
+@pytest.fixture
+def made(obs, monkeypatch, tmp_path_factory):
+    """The library, as OBS finds it; the nursery's thread is the test."""
+    found = library(SHIPPED, tmp_path_factory.getbasetemp())
+    while found.newborn():
+        pass
+    kept = bind(found, obs)
+    monkeypatch.setattr(source.native, "find", lambda: Found(found))
+    monkeypatch.setattr(source, "prepare", lambda library, _: library.declare(stored.defaults()))
+    monkeypatch.setattr(source.Nursery, "start", lambda self: None)
+    monkeypatch.setattr(source, "native_filter", lambda obs, library, handle: FakeFilter(handle))
+    yield found
+    kept.clear()
+
+
+def test_what_libobs_calls_with_locks_held_is_native(made, info):
+    for name in (
+        "get_name",
+        "get_defaults",
+        "create",
+        "update",
+        "video_tick",
+        "video_render",
+        "filter_video",
+    ):
+        assert ctypes.cast(getattr(info, name), ctypes.c_void_p).value == made.address_of(name)
+    assert ctypes.string_at(info.get_name(None)) == source.NAME
+
+
+def test_native_defaults_are_those_of_the_declaration(made, info, obs):
+    data = obs.add_data()
+    info.get_defaults(data)
+    assert {key: value for (_, key), value in obs.defaults.items()} == stored.defaults()
+
+
+def test_a_native_filter_is_adopted_and_ended(made, info, obs):
+    handle, unseen = made_by(info, obs)
+    assert unseen is None
+    source.TYPE._nursery.step()
+    adopted = source.TYPE.find(handle)
+    assert adopted.asked == [("start_engine",)]
+    info.destroy(handle)
+    assert adopted.asked[1:] == [("close",)]
+    assert source.TYPE.find(handle) is None
+
+
+@pytest.mark.parametrize("cover", ["freeze_blur", "blur", "hide", "original", "nonsense"])
+def test_a_native_filter_covers_before_python_sees_it(made, info, obs, cover):
+    data = obs.add_data(cover=cover)
+    handle = info.create(data, obs.add_source(ASYNC)[1])
+    plane = (ctypes.c_ubyte * 4096)(*([77, 17] * 2048))
+    frame = abi.SourceFrame(width=64, height=64, format=9)
+    frame.data[0], frame.linesize[0] = ctypes.addressof(plane), 64
+    assert info.filter_video(handle, ctypes.addressof(frame)) == ctypes.addressof(frame)
+    assert (77 in plane) == (cover == "original")
+    assert (set(plane) == {16}) == (cover == "hide")
+
+
+def test_a_native_filter_that_ends_before_python_sees_it_is_not_adopted(made, info, obs):
+    handle, _ = made_by(info, obs)
+    info.video_tick(handle, 0.1)
+    info.destroy(handle)
+    source.TYPE._nursery.step()
+    assert source.TYPE.find(handle) is None
+    assert ("obs_enter_graphics" in obs.calls) == ("obs_leave_graphics" in obs.calls) is True
+
+
+def test_a_gone_filter_still_hides(made, info, obs):
+    """Its control block is never freed: libobs could still be in it."""
+    handle, _ = made_by(info, obs)
+    info.destroy(handle)
+    obs.calls.clear()
+    info.video_tick(handle, 0.1)
+    info.video_render(handle, None)
+    info.update(handle, 1)
+    assert not obs.calls
+    assert ex.Block.from_address(handle).words[ex.SOURCE] == 0
+
+
+def test_filters_made_while_the_script_is_gone_are_adopted_at_its_return(made, info, obs):
+    plugin.script_unload()
+    handle, _ = made_by(info, obs)
+    plugin.script_load(None)
+    source.TYPE._nursery.step()
+    assert source.TYPE.find(handle).asked == [("start_engine",)]
+
+
+def test_a_filter_that_cannot_be_adopted_is_said_and_the_next_one_is(made, info, obs, monkeypatch, caplog):
+    made_by(info, obs)
+    good, _ = made_by(info, obs)
+    monkeypatch.setattr(
+        source, "native_filter", lambda o, lib, handle: FakeFilter(handle) if handle == good else 1 / 0
+    )
+    source.TYPE._nursery.step()
+    assert "could not be given its engine" in caplog.text
+    assert source.TYPE.find(good)
+
+
+def test_the_nursery_wakes_up_for_a_filter(made, obs, monkeypatch):
+    monkeypatch.undo()
+    adopted = threading.Event()
+    nursery = Nursery(made, lambda handle: adopted.set())
+    nursery.start()
+    create = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(made.address_of("create"))
+    create(obs.add_data(), obs.add_source(ASYNC)[1])
+    assert adopted.wait(30)
+    nursery.close()
+    nursery.close()
+
+
+def test_the_library_is_told_where_every_function_lies(made):
+    """With the functions of this process instead of libobs's."""
+    process = ctypes.CDLL(None)
+    prepare(made, SimpleNamespace(**dict.fromkeys(made.needed(), process.abort)))
+    assert len(set(made.needed())) == len(list(made.needed())) > 30
+    assert set(made.needed()) <= set(abi.RELEASING | abi.HOLDING)
 
 
 # --- properties ---
