@@ -66,6 +66,10 @@ class Tuner:
         """Drops what came out: it was taken over."""
         self._say("", {})
 
+    def ask_to_stop(self) -> None:
+        """Has it end after the measurement that runs; `close` waits for that."""
+        self._stop.set()
+
     def close(self) -> None:
         """Stops after the measurement that runs, and waits for it; may be called twice."""
         self._stop.set()

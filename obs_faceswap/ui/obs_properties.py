@@ -9,12 +9,14 @@ from typing import Any, Protocol, Self, TypeAlias
 from obs_faceswap.engine import faces
 from obs_faceswap.engine.errors import FaceError
 from obs_faceswap.engine.faces import FaceKind, InstalledFace
-from obs_faceswap.engine.settings import OPTIONS, Delay, Kind, Option, Settings, Shown
+from obs_faceswap.engine.settings import OPTIONS, PERFORMANCE, Delay, Kind, Option, Settings, Shown
 
 Choice: TypeAlias = tuple[str, str]  # value, label
 
 STATUS = "status"
 REFRESH = "refresh"
+AUTOTUNE = "autotune"
+TAKE_OVER = "take_over"
 FACE = "face"
 DELAY = "delay"
 
@@ -42,6 +44,7 @@ class View:
     devices: tuple[Choice, ...]
     has_morph: bool = False
     audio_sources: tuple[Choice, ...] = ()
+    has_proposal: bool = False  # of Autotune
 
 
 class Panel(Protocol):
@@ -60,26 +63,54 @@ class Panel(Protocol):
     def set_visible(self, key: str, visible: bool) -> None: ...
 
 
-def build(panel: Panel, view: View, refresh: Any, changed: Any) -> None:
+@dataclass(frozen=True, slots=True)
+class Actions:
+    """What the panel calls; whatever `Panel.button` and `Panel.on_change` take.
+
+    Attributes:
+        refresh: by the Refresh button.
+        changed: when the user changes what other controls depend on.
+        autotune: by the Autotune button.
+        take_over: by the button that sets what Autotune proposes.
+    """
+
+    refresh: Any
+    changed: Any
+    autotune: Any
+    take_over: Any
+
+
+def build(panel: Panel, view: View, actions: Actions) -> None:
     """Fills an empty panel.
 
     Args:
         panel: where the controls go.
         view: what they show.
-        refresh: called by the Refresh button.
-        changed: called when the user changes what other controls depend on.
+        actions: what they do.
     """
     panel.info(STATUS, "Status", view.status, view.severity)
-    panel.button(REFRESH, "Refresh", refresh)
+    panel.button(REFRESH, "Refresh", actions.refresh)
     panel.help(REFRESH, "Brings status and faces up to date, and tries again what did not work.")
     installed = _installed()
     for label, options in groupby(OPTIONS, key=lambda option: option.group):
         group = panel.group(f"group_{label}", label)
         for option in options:
             _add(group, option, view, installed)
+        if label == PERFORMANCE:
+            _add_autotune(group, view, actions)
     for key in (FACE, DELAY):
-        panel.on_change(key, changed)
+        panel.on_change(key, actions.changed)
     show_what_matters(panel, view.settings, view.has_morph)
+
+
+def _add_autotune(panel: Panel, view: View, actions: Actions) -> None:
+    panel.button(AUTOTUNE, "Autotune", actions.autotune)
+    panel.help(
+        AUTOTUNE, "Measures each step on each device, for some seconds. The status proposes what to set."
+    )
+    panel.button(TAKE_OVER, "Use what Autotune proposes", actions.take_over)
+    panel.help(TAKE_OVER, "Sets the devices, Reprojection and Target that the status names.")
+    panel.set_visible(TAKE_OVER, view.has_proposal)
 
 
 def show_what_matters(panel: Panel, settings: Settings, has_morph: bool) -> bool:

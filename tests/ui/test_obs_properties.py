@@ -7,7 +7,7 @@ import pytest
 from obs_faceswap.engine import faces
 from obs_faceswap.engine.settings import OPTIONS, Settings
 from obs_faceswap.ui import obs_properties
-from obs_faceswap.ui.obs_properties import Severity, View, build, show_what_matters
+from obs_faceswap.ui.obs_properties import Actions, Severity, View, build, show_what_matters
 
 DEVICES = (("auto", "Automatic"), ("cpu", "CPU"))
 
@@ -59,10 +59,13 @@ class Recorder:
             self.root.hidden.add(key)
 
 
+BUTTONS = {"refresh": "refresh", "autotune": "autotune", "take_over": "take over"}
+
+
 def built(settings=None, **more):
     panel = Recorder()
     view = View(settings or Settings(), "All is well.", Severity.NORMAL, DEVICES, **more)
-    build(panel, view, "refresh", "changed")
+    build(panel, view, Actions("refresh", "changed", "autotune", "take over"))
     return panel
 
 
@@ -77,11 +80,17 @@ def installed(home):
 
 def test_every_setting_is_there_once_in_its_group_with_its_help(home):
     panel = built()
-    assert set(panel.controls) == {option.key for option in OPTIONS} | {"status", "refresh"}
+    assert set(panel.controls) == {option.key for option in OPTIONS} | set(BUTTONS) | {"status"}
     for option in OPTIONS:
         assert panel.controls[option.key][0] == option.group
         assert panel.helps[option.key] == option.help
     assert panel.groups == list(dict.fromkeys(option.group for option in OPTIONS))
+
+
+def test_autotune_is_a_button_and_its_proposal_another_while_there_is_one(home):
+    assert BUTTONS.items() <= {key: control[-1] for key, control in built().controls.items()}.items()
+    assert "take_over" in built().hidden
+    assert "take_over" not in built(has_proposal=True).hidden
 
 
 def test_the_status_comes_first(home):
@@ -143,7 +152,7 @@ def test_the_file_picker_takes_what_can_be_a_face(home):
     ],
 )
 def test_only_what_means_something_is_shown(installed, face, has_morph, hidden):
-    expected = hidden | _of_other_kinds(face)
+    expected = hidden | _of_other_kinds(face) | {"take_over"}  # nothing is proposed
     panel = built(Settings(face=face), has_morph=has_morph)
     assert panel.hidden == expected
     other = built()
