@@ -4,7 +4,8 @@ What is not written keeps its bytes. A swap comes as 8-bit samples and 8-bit wei
 the weight is full and is copied, and only its edge is computed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -12,6 +13,8 @@ import numpy as np
 from obs_faceswap.engine import pixels
 from obs_faceswap.engine.pixels import COMPONENTS, Component, Roi, Samples
 from obs_faceswap.engine.types import Frame, ImageBGR, Mask, Tone
+
+_Span: TypeAlias = tuple[slice, bool]
 
 _WORTH_A_COPY = 0.25  # of a part's columns; fewer of full weight are blended like the others
 
@@ -52,32 +55,35 @@ def blend_samples(frame: Frame, stored: Roi, new: Samples, weights: Samples) -> 
         bgr = new if new.shape[2] == 3 else cv2.cvtColor(new, cv2.COLOR_BGRA2BGR)
         _blend_pixels(frame, stored, bgr, weights * np.float32(1 / 255))
         return
-    _put(frame, components[0], stored, cv2.extractChannel(new, 0), weights)
+    _put(frame, components[0], stored, cv2.extractChannel(new, 0), weights, _spans(weights))
     if len(components) > 1:
         blend_chroma(frame, stored, _block_means(new, components[1]), _block_means(weights, components[1]))
 
 
 def blend_luma(frame: Frame, stored: Roi, luma: Samples, weights: Samples) -> None:
     """Blends luma (h, w) by weights (h, w), 0..255, into a region in stored rows; of no RGB format."""
-    _put(frame, COMPONENTS[frame.format][0], stored, luma, weights)
+    _put(frame, COMPONENTS[frame.format][0], stored, luma, weights, _spans(weights))
 
 
 def blend_chroma(frame: Frame, stored: Roi, new: Samples, weights: Samples) -> None:
     """Blends channels 1 and 2 by weights into a region, all of them as fine as the frame's chroma."""
+    spans = list(_spans(weights))
     for channel, where in enumerate(COMPONENTS[frame.format][1:], 1):
-        _put(frame, where, stored, cv2.extractChannel(new, channel), weights)
+        _put(frame, where, stored, cv2.extractChannel(new, channel), weights, spans)
 
 
-def _put(frame: Frame, where: Component, stored: Roi, new: Samples, weights: Samples) -> None:
+def _put(
+    frame: Frame, where: Component, stored: Roi, new: Samples, weights: Samples, spans: Iterable[_Span]
+) -> None:
     part = pixels.part_of(frame, where, stored)[..., where.channel]
-    for columns, is_full in _spans(weights):
+    for columns, is_full in spans:
         if is_full:
             part[:, columns] = new[:, columns]
         else:
             part[:, columns] = _mixed_bytes(part[:, columns], new[:, columns], weights[:, columns])
 
 
-def _spans(weights: Samples) -> Iterator[tuple[slice, bool]]:
+def _spans(weights: Samples) -> Iterator[_Span]:
     """Neighboring columns whose weights are not all 0, and whether all of them are full."""
     used, full = np.flatnonzero(weights.max(axis=0)), np.flatnonzero(weights.min(axis=0) == 255)
     if not len(used):

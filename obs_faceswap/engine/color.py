@@ -139,7 +139,7 @@ def _sampled(picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
     Of large pictures only every so many pixels are looked at: what is left averages their noise away.
     """
-    factor = max(1, picture.shape[0] // _SAMPLE_SIDE)
+    factor = max(1, round(picture.shape[0] / _SAMPLE_SIDE))
     side, skipped = picture.shape[0] // factor, max(1, factor // _AVERAGED)
     start = skipped // 2
     used = picture[start : side * factor : skipped, start : side * factor : skipped]

@@ -5,6 +5,7 @@ whole frame in full size is of use to nobody and would cost more than all the re
 """
 
 import math
+from typing import Any
 
 import cv2
 import numpy as np
@@ -89,10 +90,14 @@ class Picture:
         if self._is_copied(matrix):
             return self._copied(-int(matrix[0, 2]), -int(matrix[1, 2]), side)
         finer = 1 / max(math.sqrt(abs(float(np.linalg.det(matrix[:, :2].astype(np.float64))))), 1e-6)
-        part, factor = self.reduced(roi := self._shown(matrix, side, finer), finer)
+        wanted = _halvings(finer)
+        part, factor = self.reduced(roi := self._shown(matrix, side, wanted), wanted)
         moved = _moved(matrix, roi, factor)
-        crop = cv2.warpAffine(part, moved, (side, side), flags=interpolation, borderMode=cv2.BORDER_REPLICATE)
-        return np.asarray(crop, np.uint8)
+        if factor == 1 and interpolation != cv2.INTER_LINEAR:
+            return _warped(part, moved, side, interpolation)
+        # OpenCV interpolates four channels faster than three.
+        crop = _warped(cv2.cvtColor(part, cv2.COLOR_BGR2BGRA), moved, side, cv2.INTER_LINEAR)
+        return np.asarray(cv2.cvtColor(crop, cv2.COLOR_BGRA2BGR), np.uint8)
 
     @staticmethod
     def _is_copied(matrix: Matrix) -> bool:
@@ -146,6 +151,20 @@ def inverted(points: npt.ArrayLike, matrix: Matrix) -> Points:
 def _factor(most: float) -> int:
     """The largest of the factors that is not above `most`; at least 1."""
     return max((factor for factor in _FACTORS if factor <= most), default=1)
+
+
+def _warped(part: npt.NDArray[Any], matrix: Matrix, side: int, interpolation: int) -> ImageBGR:
+    crop = cv2.warpAffine(part, matrix, (side, side), flags=interpolation, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(crop, np.uint8)
+
+
+def _halvings(finer: float) -> int:
+    """The power of two that a picture so many times finer than a crop is averaged down by.
+
+    The nearest: halving is several times as fast as other factors, and a crop a little finer than what it is
+    taken from loses less than one much coarser.
+    """
+    return int(2 ** max(0.0, np.floor(np.log2(finer) + 0.3) if finer >= 2 else 0.0))
 
 
 def _rows_of(frame: Frame) -> ImageBGR:

@@ -250,10 +250,15 @@ def to_bgr(frame: Frame, roi: Roi | None = None, out: ImageBGR | None = None) ->
         raise ValueError(f"Expected a picture of {shape} to write to, found {picture.shape}.")
     for band in bands(frame, upright):
         _, top, _, bottom = band
-        part = _read(frame, on_grid(frame, flipped(frame, band)))
-        left, above = _lead(frame, band)
-        upward = part[::-1] if frame.flip else part
-        picture[top - y0 : bottom - y0] = upward[above : above + bottom - top, left : left + shape[1]]
+        rows = picture[top - y0 : bottom - y0]
+        grid = on_grid(frame, flipped(frame, band))
+        if grid == band and not frame.flip:
+            _read(frame, grid, rows)
+        else:
+            left, above = _lead(frame, band)
+            part = _read(frame, grid, np.empty((grid[3] - grid[1], grid[2] - grid[0], 3), np.uint8))
+            upward = part[::-1] if frame.flip else part
+            rows[:] = upward[above : above + bottom - top, left : left + shape[1]]
     return picture
 
 
@@ -277,19 +282,30 @@ def _lead(frame: Frame, roi: Roi) -> tuple[int, int]:
     return roi[0] - grid[0], roi[1] - grid[1]
 
 
-def _read(frame: Frame, roi: Roi) -> Samples:
-    if frame.format in _TO_BGR:
-        return cv2.cvtColor(pixels_of(frame, roi), _TO_BGR[frame.format])
-    if frame.format is PixelFormat.BGR3:
-        return pixels_of(frame, roi).copy()
+def _read(frame: Frame, roi: Roi, out: Samples) -> Samples:
+    """Writes a region in stored rows, on the chroma grid, as BGR to `out`, and gives it back."""
+    if frame.format not in COMPONENTS:
+        out[:] = _plain_bgr(frame, pixels_of(frame, roi))
+        return out
     components, conversion = COMPONENTS[frame.format], conversion_of(frame)
     samples = [load(frame, where, roi) for where in components]
     if len(samples) == 1:
-        return _gray(samples[0], conversion)
-    rows, columns = roi[3] - roi[1], roi[2] - roi[0]
-    clamped = _clamped_all(samples, conversion)
-    full = [_repeated(s, where)[:rows, :columns] for s, where in zip(clamped, components, strict=True)]
-    return cv2.transform(cv2.merge(full), conversion.to_bgr)
+        out[:] = _gray(samples[0], conversion)
+        return out
+    luma, *chroma = _clamped_all(samples, conversion)
+    wide = [_widened(part, components[1])[:, : luma.shape[1]] for part in chroma]
+    # Rows that share their chroma are converted one after the other: it needs no copies then.
+    for first in range(components[1].y_step):
+        part = luma[first :: components[1].y_step]
+        own = [part, *(plane[: len(part)] for plane in wide)]
+        target = out[first :: components[1].y_step]
+        if len(part):
+            target[:] = cv2.transform(cv2.merge(own), conversion.to_bgr)
+    return out
+
+
+def _plain_bgr(frame: Frame, samples: Samples) -> Samples:
+    return cv2.cvtColor(samples, _TO_BGR[frame.format]) if frame.format in _TO_BGR else samples
 
 
 def _gray(luma: Samples, conversion: Conversion) -> Samples:
@@ -326,8 +342,7 @@ def reduced(frame: Frame, roi: Roi, factor: int) -> ImageBGR:
         samples = [_averaged(load(frame, where, stored), size_wh) for where in components]
         small = _of_samples(samples, conversion_of(frame))
     else:
-        small = _averaged(pixels_of(frame, stored), size_wh)
-        small = cv2.cvtColor(small, _TO_BGR[frame.format]) if frame.format in _TO_BGR else small
+        small = _plain_bgr(frame, _averaged(pixels_of(frame, stored), size_wh))
     return np.asarray(cv2.flip(small, 0) if frame.flip else small, np.uint8)
 
 
@@ -361,8 +376,8 @@ def brightness(frame: Frame) -> Samples:
     return samples[::-1] if frame.flip else samples
 
 
-def _repeated(samples: Samples, where: Component) -> Samples:
-    """Samples repeated over their blocks; may be a row or a column longer than the picture."""
-    if where.x_step == 2:  # a merge with itself is several times as fast as a resize
-        samples = cv2.merge([samples, samples]).reshape(len(samples), -1)
-    return np.repeat(samples, 2, axis=0) if where.y_step == 2 else samples
+def _widened(samples: Samples, where: Component) -> Samples:
+    """Samples repeated over the columns of their blocks; may be a column longer than the picture."""
+    if where.x_step == 1:
+        return samples
+    return cv2.merge([samples, samples]).reshape(len(samples), -1)  # several times as fast as a resize

@@ -110,7 +110,7 @@ def test_a_crop_shows_the_frame_at_its_pixel_centers(shrink):
     seen = 40 + shrink * np.arange(16)
     for off in (crop[:, :, 0] - seen, crop[:, :, 1].T - seen - 10):
         assert np.abs(off).max() < 1.5  # two roundings to whole greys
-        assert abs(off.mean()) < 0.4  # halving first rounds twice
+        assert abs(off.mean()) < 0.6  # each halving rounds half a grey up
 
 
 def test_a_small_crop_of_a_fine_pattern_is_grey():

@@ -109,7 +109,8 @@ class PhotoSwapper:
         box = draw.box_of(target, size)
         if box is not None:
             part, shown, tone = self._drawn(box.of(aligned.crop), box.moved(live), box.moved(target), pose)
-            box.of(crop)[:], box.of(alpha)[:] = draw.laid(part, box.of(crop), shown), shown
+            draw.lay(part, shown, box.of(crop))
+            box.of(alpha)[:] = shown
         mask = draw.around(alpha)
         if box is not None and self._keeps_mouth:
             lips = box.moved(target)[:, :2]

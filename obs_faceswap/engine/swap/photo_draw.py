@@ -202,10 +202,9 @@ def remapped(texture: ImageBGR, x: Floats, y: Floats) -> ImageBGR:
     return np.asarray(cv2.cvtColor(texels, cv2.COLOR_BGRA2BGR), np.uint8)
 
 
-def laid(swapped: ImageBGR, live: ImageBGR, alpha: Mask) -> ImageBGR:
-    """The swap where there is some of it, else the live picture."""
-    shown = (alpha > 0).astype(np.uint8)
-    return np.asarray(cv2.copyTo(swapped, shown, live.copy()), np.uint8)
+def lay(swapped: ImageBGR, alpha: Mask, live: ImageBGR) -> None:
+    """Writes the swap, where there is some, over the live picture."""
+    cv2.copyTo(swapped, (alpha > 0).view(np.uint8), live)
 
 
 def mixed(swapped: ImageBGR, live: ImageBGR, alpha: Mask) -> ImageBGR:

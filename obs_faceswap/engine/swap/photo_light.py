@@ -2,7 +2,6 @@
 
 from typing import TypeAlias
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -10,7 +9,6 @@ from obs_faceswap.engine.types import ImageBGR, Mask, Tone
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 
-_GRID = 32  # the crops are measured on so many cells a side
 _FLOOR = 6.0  # of 255, added to both sides: black has no color to match
 _LEAST, _MOST = 0.15, 5.0
 _LUMA = np.array([0.114, 0.587, 0.299], np.float32)  # BT.601, of blue, green and red
@@ -36,15 +34,15 @@ class LightMatch:
         """Forgets the past: another face or scene."""
         self._match = None
 
-    def step(self, swapped: Floats, live: ImageBGR, mask: Mask) -> Tone:
+    def step(self, swapped: ImageBGR, live: ImageBGR, mask: Mask) -> Tone:
         """How the next frame's swap has to be changed.
 
         Args:
-            swapped: (H, W, 3), 0..255, the swap; it may be coarse.
+            swapped: (H, W, 3), the swap; it may be coarse.
             live: (H, W, 3), the live face.
             mask: (H, W), which part of both is measured.
         """
-        wanted = _measured(_cells(swapped), _cells(live), _cells(mask))
+        wanted = _measured(swapped, live, mask)
         if self._match is not None:
             wanted = self._match + (wanted - self._match) * np.float32(_FOLLOW)
         self._match = wanted
@@ -52,13 +50,11 @@ class LightMatch:
         return np.column_stack([np.eye(3) * gain, shift])
 
 
-def _cells(picture: ImageBGR | Floats) -> Floats:
-    return np.asarray(cv2.resize(picture, (_GRID, _GRID), interpolation=cv2.INTER_AREA), np.float32)
-
-
-def _measured(swapped: Floats, live: Floats, mask: Floats) -> Floats:
+def _measured(swapped: ImageBGR, live: ImageBGR, mask: Mask) -> Floats:
     """A factor for all colors and what to add to blue, green and red then: (4,)."""
-    weight = mask[..., None] / max(float(mask.sum()), 1e-6)
-    mean_swapped, mean_live = (swapped * weight).sum((0, 1)), (live * weight).sum((0, 1))
+    weight = mask.ravel() / max(float(mask.sum()), 1e-6)
+    mean_swapped, mean_live = (
+        weight @ picture.reshape(-1, 3).astype(np.float32) for picture in (swapped, live)
+    )
     gain = np.clip((mean_live @ _LUMA + _FLOOR) / (mean_swapped @ _LUMA + _FLOOR), _LEAST, _MOST)
     return np.concatenate([[gain], mean_live - mean_swapped * gain]).astype(np.float32)

@@ -72,14 +72,14 @@ def to_head(mesh: npt.NDArray[np.floating], pose: Pose) -> Doubles:
     return np.asarray((mesh - pose.shift) @ pose.rotation / max(pose.scale, 1e-9), np.float64)
 
 
-def _smoothing() -> Doubles:
+def _smoothing() -> npt.NDArray[np.float32]:
     """What makes a vertex's shift the mean of its neighbors' (468, 468), without lids and lips."""
     distances = np.linalg.norm(HEAD[:, None] - HEAD[None], axis=2)
     kernel = np.exp(-(distances**2) / (2 * _SMOOTHED_CM**2))
     kernel[:, _RESTLESS] = 0
     weights = kernel / kernel.sum(axis=1, keepdims=True)
     free = np.clip(TO_OUTLINE / _FREE_CM, 0, 1) * np.clip((_FREE_TO_Y - HEAD[:, 1]) / _FREE_CM, 0, 1)
-    return np.asarray(weights * free[:, None], np.float64)
+    return np.asarray(weights * free[:, None], np.float32)
 
 
 _SMOOTHING = _smoothing()
@@ -106,6 +106,6 @@ class ShapeShift:
         frontal = max(0.02, float(pose.rotation[2, 2]) ** 4)
         self._weight = min(self._weight + frontal, 1 / _SLOWEST)
         self._mean += (to_head(mesh, pose) - self._mean) * (frontal / self._weight)
-        shift = _SMOOTHING @ (self._source - self._mean)
+        shift = _SMOOTHING @ (self._source - self._mean).astype(np.float32)
         shift[:, 2] = 0  # the network's depth is too rough to be turned into the picture
         return np.asarray(shift @ pose.rotation[:2].T * pose.scale, np.float64)
