@@ -188,6 +188,11 @@ def may_capture(device_id: str) -> bool:
     return bool(_known(device_id).capture)
 
 
+def builds_engines(device_id: str) -> bool:
+    """Whether a device compiles a network for minutes: at once for fixed shapes, else in the first run."""
+    return _known(device_id).id == "tensorrt"
+
+
 def loads_alone(device_id: str) -> bool:
     """Whether nothing else may use a device while a session is made on it.
 

@@ -326,6 +326,9 @@ def _open(source: str | bytes, label: str, device: str, threads: int, captures: 
 
     providers.prepare(device)
     provider_list, options = providers.session_arguments(device, threads, captures)
+    if providers.builds_engines(device):
+        for name in _free_batches(source):
+            options.add_free_dimension_override_by_name(name, 1)
     try:
         # Without the flag a failing provider would be replaced by the CPU behind our back.
         session = onnxruntime.InferenceSession(source, options, providers=provider_list, enable_fallback=0)
@@ -333,6 +336,19 @@ def _open(source: str | bytes, label: str, device: str, threads: int, captures: 
     except providers.runtime_errors() as error:
         raise _load_error(label, device, error) from error
     return session
+
+
+def _free_batches(source: str | bytes) -> set[str]:
+    """Names of the free first sides of a network's inputs; none for a file that cannot be read."""
+    import onnx
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+    try:
+        model = onnx.load_from_string(source) if isinstance(source, bytes) else onnx.load(source)
+    except (DecodeError, OSError):
+        return set()  # ONNX Runtime says what is wrong with it
+    firsts = [list(value.type.tensor_type.shape.dim)[:1] for value in model.graph.input]
+    return {side.dim_param for sides in firsts for side in sides if side.dim_param}
 
 
 def _require_provider(session: Any, device: str) -> None:

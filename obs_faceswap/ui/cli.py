@@ -261,9 +261,12 @@ def faces_add(
     name: Annotated[str | None, typer.Option(help="What to call it; without, the file's name.")] = None,
 ) -> None:
     """Install a face, so that the filter lists it."""
-    from obs_faceswap.engine import faces
+    from obs_faceswap.engine import faces, optimize, providers
 
     face = faces.add(path, name)
+    if face.kind is faces.FaceKind.DFM and providers.candidates(providers.AUTO)[0] == providers.CPU:
+        typer.echo("Making the model faster for this processor, which takes up to a minute …", err=True)
+        optimize.prepared(face.path)
     typer.echo(f"{face.name} is installed. In OBS, press Refresh in the filter's panel to see it.")
 
 

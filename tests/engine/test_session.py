@@ -299,6 +299,26 @@ def test_inputs_that_do_not_fit_are_refused_on_a_card_too(offers, feeds):
     session.close()
 
 
+@pytest.mark.parametrize(("device", "names"), [("tensorrt", ["N"]), ("cuda", [])])
+def test_an_engine_is_built_for_one_picture_before_the_first_run(offers, monkeypatch, device, names):
+    fixed = []
+
+    class Options(onnxruntime.SessionOptions):
+        def add_free_dimension_override_by_name(self, name, size):
+            fixed.append(name)
+            super().add_free_dimension_override_by_name(name, size)
+
+    available = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: available)
+    monkeypatch.setattr(onnxruntime, "SessionOptions", Options)
+    with pytest.raises(UnsupportedModelError if device == "cpu" else ProviderError):
+        Session(b"no network", device)
+    session = Session(tiny_networks.dfm(), device)
+    assert sorted(set(fixed)) == names
+    assert session.inputs[0].shape[1:] == (64, 64, 3)
+    session.close()
+
+
 @pytest.mark.parametrize(("device", "alone"), [("directml", True), ("cuda", False)])
 def test_a_session_is_made_beside_running_ones_where_the_device_allows_it(offers, device, alone, monkeypatch):
     made_on = []
