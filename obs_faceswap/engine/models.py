@@ -27,7 +27,7 @@ from obs_faceswap.engine.registry import Kind, Model, Source, Wheel
 logger = logging.getLogger(__name__)
 
 FOLDER_VARIABLE = "OBS_FACESWAP_MODELS"  # a folder of the user's own files, tried first
-DEFAULTS = ("blazeface_short", "facemesh_468")  # what a fresh machine gets
+DEFAULTS = ("blazeface_short", "facemesh_468", "palm_192", "hand_224")  # what a fresh machine gets
 DETECTORS = ("yunet", "blazeface_short")  # preferred first
 
 _CONVERTER = "tflite-1"  # changes when the converter writes another network from the same file
@@ -97,7 +97,7 @@ def fetch(name: str, models_from: Path | None = None, progress: Progress | None 
 
 
 def fetch_defaults(models_from: Path | None = None, progress: Progress | None = None) -> list[Path]:
-    """All networks a photo face needs; raises as `fetch` does."""
+    """All networks of a fresh machine; raises as `fetch` does."""
     return [fetch(name, models_from, progress) for name in DEFAULTS]
 
 

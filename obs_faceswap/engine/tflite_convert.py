@@ -27,6 +27,7 @@ _TO_NCHW = (0, 3, 1, 2)
 _TO_NHWC = (0, 2, 3, 1)
 _AXIS_IN_NCHW = (0, 2, 3, 1)  # where a NHWC axis goes
 _DTYPES = {0: np.float32, 1: np.float16, 2: np.int32}  # tflite.TensorType
+_NONE, _RELU, _RELU6 = 0, 1, 3  # tflite.ActivationFunctionType
 _DAMAGED = (struct.error, IndexError, ValueError, TypeError, AttributeError, OverflowError)
 
 
@@ -277,6 +278,54 @@ def _concatenate(net: _Conversion, operator: Any, inputs: list[int], output: int
     _activate(net, options, raw, output)
 
 
+def _resize_bilinear(net: _Conversion, operator: Any, inputs: list[int], output: int) -> None:
+    options = net.options(operator, "ResizeBilinearOptions")
+    if options.AlignCorners() or not options.HalfPixelCenters():
+        raise UnsupportedModelError(
+            "The network enlarges in a way that is not known here; expected half-pixel centers. "
+            "Use another file."
+        )
+    (_, height, width, _), (_, to_height, to_width, _) = net.shape(inputs[0]), net.shape(output)
+    scales = np.array([1, 1, to_height / height, to_width / width], np.float32)
+    names = [net.name(inputs[0]), "", net.store(f"t{output}_scales", scales)]
+    net.add("Resize", names, net.name(output), mode="linear", coordinate_transformation_mode="half_pixel")
+
+
+def _mean(net: _Conversion, operator: Any, inputs: list[int], output: int) -> None:
+    axes = [int(axis) for axis in np.atleast_1d(net.constant(inputs[1]))]
+    keeps = net.options(operator, "ReducerOptions").KeepDims()
+    if len(net.shape(inputs[0])) == 4:
+        axes = [_AXIS_IN_NCHW[axis] for axis in axes]
+        keeps_order = keeps or len(net.shape(output)) == 2  # of N and C, in whichever order
+        if not keeps_order:
+            raise UnsupportedModelError("The network takes a mean that is not known here. Use another file.")
+    net.add("ReduceMean", [net.name(inputs[0])], net.name(output), axes=sorted(axes), keepdims=int(keeps))
+
+
+def _fully_connected(net: _Conversion, operator: Any, inputs: list[int], output: int) -> None:
+    options = net.options(operator, "FullyConnectedOptions")
+    weights = net.constant(inputs[1])  # (outputs, inputs)
+    source = net.name(inputs[0])
+    if len(net.shape(inputs[0])) == 4:
+        source = net.add("Transpose", [source], f"t{output}_nhwc", perm=_TO_NHWC)
+    flat = net.add(
+        "Reshape", [source, net.store(f"t{output}_shape", np.array([-1, weights.shape[1]], np.int64))],
+        f"t{output}_flat",
+    )  # fmt: skip
+    names = [
+        flat,
+        net.store(f"t{output}_weights", weights),
+        net.store(f"t{output}_bias", net.constant(inputs[2])),
+    ]
+    raw = _raw_name(options, output)
+    net.add("Gemm", names, raw, transB=1)
+    _activate(net, options, raw, output)
+
+
+def _logistic(net: _Conversion, _operator: Any, inputs: list[int], output: int) -> None:
+    net.add("Sigmoid", [net.name(inputs[0])], net.name(output))
+
+
 def _pads(
     shape: tuple[int, ...],
     padding: int,
@@ -303,14 +352,20 @@ def _raw_name(options: Any, output: int) -> str:
 
 
 def _activate(net: _Conversion, options: Any, raw: str, output: int) -> None:
-    """Writes the activation that TFLite fuses into an operator: none (0) or ReLU (1)."""
+    """Writes the activation that TFLite fuses into an operator: none (0), ReLU (1) or ReLU6 (3)."""
     kind = options.FusedActivationFunction()
-    if kind > 1:
+    if kind not in (_NONE, _RELU, _RELU6):
         raise UnsupportedModelError(
-            f"The network uses the fused activation {kind}; only none and ReLU are known. Use another file."
+            f"The network uses the fused activation {kind}; only ReLU and ReLU6 are known. Use another file."
         )
-    if kind:
+    if kind == _RELU:
         net.add("Relu", [raw], net.name(output))
+    elif kind == _RELU6:
+        limits = [
+            net.store(f"t{output}_{name}", np.array(value, np.float32))
+            for name, value in (("low", 0), ("high", 6))
+        ]
+        net.add("Clip", [raw, *limits], net.name(output))
 
 
 _Converter: TypeAlias = Callable[[_Conversion, Any, list[int], int], None]
@@ -322,9 +377,13 @@ _CONVERTERS: dict[int, _Converter] = {
     3: _conv,  # CONV_2D
     4: _depthwise_conv,  # DEPTHWISE_CONV_2D
     6: _dequantize,  # DEQUANTIZE
+    9: _fully_connected,  # FULLY_CONNECTED
+    14: _logistic,  # LOGISTIC
     17: _max_pool,  # MAX_POOL_2D
     19: _relu,  # RELU
     22: _reshape,  # RESHAPE
+    23: _resize_bilinear,  # RESIZE_BILINEAR
     34: _pad,  # PAD
+    40: _mean,  # MEAN
     54: _prelu,  # PRELU
 }

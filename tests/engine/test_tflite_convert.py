@@ -1,5 +1,6 @@
 """Each operator of the converter against plain numpy, and what it refuses."""
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,7 +12,7 @@ from obs_faceswap.engine.session import Session
 from obs_faceswap.engine.tflite_convert import convert
 
 SAME, VALID = 0, 1
-NO_ACTIVATION, RELU, RELU6 = 0, 1, 3
+NO_ACTIVATION, RELU, RELU6, TANH = 0, 1, 3, 4
 
 
 def run(data, *pictures):
@@ -168,15 +169,15 @@ def test_reshape_to_a_picture():
 def test_an_unknown_operator_is_named():
     file = TfliteFile()
     start = file.tensor((1, 2, 2, 3))
-    result = file.operator("LOGISTIC", [start], (1, 2, 2, 3))
-    with pytest.raises(UnsupportedModelError, match="LOGISTIC"):
+    result = file.operator("TANH", [start], (1, 2, 2, 3))
+    with pytest.raises(UnsupportedModelError, match="TANH"):
         convert(file.build([start], [result]))
 
 
 def test_an_unknown_activation_is_refused():
     weights = noise(2, 1, 1, 3)
-    with pytest.raises(UnsupportedModelError, match="activation 3"):
-        convert(conv_file(weights, noise(2), 1, SAME, RELU6, 4, 4))
+    with pytest.raises(UnsupportedModelError, match="activation 4"):
+        convert(conv_file(weights, noise(2), 1, SAME, TANH, 4, 4))
 
 
 def test_adding_different_shapes_is_refused():
@@ -225,3 +226,57 @@ def test_what_is_no_tflite_file_gives_a_model_error(data):
 
 def test_the_same_file_always_gives_the_same_bytes():
     assert convert(WHOLE) == convert(WHOLE)
+
+
+def one_operator(code, picture, shape, options="", constants=(), **fields):
+    """The answer of a network of one operator."""
+    file = TfliteFile()
+    start = file.tensor(picture.shape)
+    inputs = [start, *(file.constant(values, dtype) for values, dtype in constants)]
+    result = file.operator(code, inputs, shape, options, **fields)
+    (found,) = run(file.build([start], [result]), picture)
+    return found
+
+
+def test_bilinear_enlarging_counts_from_pixel_centers():
+    picture = noise(1, 4, 6, 3)
+    found = one_operator(
+        "RESIZE_BILINEAR", picture, (1, 8, 12, 3), "ResizeBilinearOptions",
+        [([8, 12], "int32")], HalfPixelCenters=True,
+    )  # fmt: skip
+    expected = cv2.resize(picture[0], (12, 8), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_allclose(found[0], expected, atol=1e-5)
+
+
+def test_enlarging_from_corners_is_refused():
+    with pytest.raises(UnsupportedModelError, match="half-pixel"):
+        one_operator(
+            "RESIZE_BILINEAR", noise(1, 4, 6, 3), (1, 8, 12, 3), "ResizeBilinearOptions",
+            [([8, 12], "int32")], AlignCorners=True,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(("keeps", "shape"), [(True, (1, 1, 1, 3)), (False, (1, 3))])
+def test_a_mean_over_height_and_width(keeps, shape):
+    picture = noise(1, 4, 6, 3)
+    found = one_operator("MEAN", picture, shape, "ReducerOptions", [([1, 2], "int32")], KeepDims=keeps)
+    assert found.shape == shape
+    np.testing.assert_allclose(found.reshape(3), picture.mean((0, 1, 2)), atol=1e-5)
+
+
+@pytest.mark.parametrize("activation", [NO_ACTIVATION, RELU, RELU6])
+def test_a_fully_connected_layer_sees_a_picture_in_tflites_order(activation):
+    picture, weights, bias = noise(1, 2, 3, 4) * 3, noise(5, 24, seed=1), noise(5, seed=2)
+    found = one_operator(
+        "FULLY_CONNECTED", picture, (1, 5), "FullyConnectedOptions",
+        [(weights, "float32"), (bias, "float32")], FusedActivationFunction=activation,
+    )  # fmt: skip
+    expected = weights @ picture.ravel() + bias
+    limits = {NO_ACTIVATION: (-np.inf, np.inf), RELU: (0, np.inf), RELU6: (0, 6)}[activation]
+    np.testing.assert_allclose(found[0], np.clip(expected, *limits), atol=1e-4)
+
+
+def test_a_logistic_is_between_0_and_1():
+    picture = noise(1, 5)
+    found = one_operator("LOGISTIC", picture, (1, 5))
+    np.testing.assert_allclose(found, 1 / (1 + np.exp(-picture)), atol=1e-6)
