@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from obs_faceswap.engine import faces, folders, models, providers
+from obs_faceswap.engine import faces, folders, models, native, providers
 from obs_faceswap.engine.errors import FaceSwapError
 
 OLDEST_PYTHON = (3, 11)
@@ -56,7 +56,7 @@ def examine() -> Findings:
     """All findings, one by one as they are made; raises nothing."""
     checks: tuple[Callable[[], Findings], ...] = (
         check_python, check_packages, check_runtime_wheels, check_opencv, check_devices, check_weights,
-        check_faces, check_obs, check_script,
+        check_faces, check_obs, check_native, check_script,
     )  # fmt: skip
     for check in checks:
         try:
@@ -200,6 +200,16 @@ def check_obs() -> Findings:
         yield Finding(Level.NOTE, text, "Fine if the installer made the environment that OBS uses.")
     else:
         yield Finding(Level.OK, f"OBS embeds Python {embedded}, as this is")
+
+
+def check_native() -> Findings:
+    """Whether OBS's frames pass through native code or through Python."""
+    found = native.find()
+    if found.library is not None:
+        yield Finding(Level.OK, f"OBS's frames pass through native code: {found.library.path.name}")
+    else:
+        text = f"OBS's frames pass through Python; other scripts can delay the picture. {found.reason}"
+        yield Finding(Level.NOTE, text, f"See docs/native.md; unset {native.VARIABLE} if you set it.")
 
 
 def check_script() -> Findings:

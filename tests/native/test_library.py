@@ -1,5 +1,6 @@
 """The shipped files belong to the sources, and what stands in their place is said."""
 
+import ctypes
 import re
 import shutil
 import sys
@@ -11,6 +12,7 @@ from native_library import COMPILED, ROOT, SHIPPED, builder, library
 
 from obs_faceswap.engine import block, exchange, native
 from obs_faceswap.engine.settings import OPTIONS
+from obs_faceswap.libobs import abi
 
 
 @pytest.mark.parametrize("name", builder().TARGETS)
@@ -64,6 +66,33 @@ def test_words_are_numbered_alike():
     assert words == block.WORDS
     assert {name: getattr(block, name) for name in found} == found
     assert len(found) >= 30
+
+
+_KINDS = (
+    (r"\*", ctypes.c_void_p), (r"\bbool\b", ctypes.c_bool), (r"\bfloat\b", ctypes.c_float),
+    (r"\bdouble\b", ctypes.c_double), (r"\buint32_t\b", ctypes.c_uint32), (r"\buint8_t\b", ctypes.c_uint8),
+    (r"\bsize_t\b", ctypes.c_size_t), (r"\bint\b", ctypes.c_int), (r"\bvoid\b", None),
+)  # fmt: skip
+
+
+def kind(text):
+    return next(kind for pattern, kind in _KINDS if re.search(pattern, text))
+
+
+def ours(kind):
+    return kind if kind in {kind for _, kind in _KINDS} else ctypes.c_void_p
+
+
+def test_functions_of_libobs_are_declared_as_in_abi():
+    """native/libobs.h says what libobs/abi.py says, which a test compares with OBS's own headers."""
+    header = (ROOT / "native/libobs.h").read_text(encoding="utf-8")
+    declared = re.findall(r"^\s*X\(([^,]+), (\w+), \(([^)]*)\)\)", header, re.MULTILINE)
+    assert len(declared) > 30
+    for result, name, arguments in declared:
+        expected_result, expected = (abi.RELEASING | abi.HOLDING)[name]
+        assert kind(result) is ours(expected_result), name
+        kinds = [kind(argument) for argument in arguments.split(",") if argument.strip() != "void"]
+        assert kinds == [ours(argument) for argument in expected], name
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,15 @@
 """What the doctor finds, and what it advises."""
 
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from obs_faceswap.engine import faces, folders, models, providers
+from obs_faceswap.engine import faces, folders, models, native, providers
 from obs_faceswap.engine.errors import ModelMissingError, ProviderError
+from obs_faceswap.engine.native import Found
 from obs_faceswap.engine.session import Session
 from obs_faceswap.ui import doctor
 from obs_faceswap.ui.doctor import Level
@@ -185,3 +188,12 @@ def test_a_check_that_fails_is_a_finding(monkeypatch):
     monkeypatch.setattr(doctor, "check_python", broken)
     first = next(iter(doctor.examine()))
     assert (first.level, "gone" in first.text) == (Level.WRONG, True)
+
+
+@pytest.mark.parametrize("reason", ["", "The native library is missing: x.so"])
+def test_it_says_which_half_of_the_filter_is_used(monkeypatch, reason):
+    library = SimpleNamespace(path=Path("obs_faceswap-linux-x86_64.so"))
+    monkeypatch.setattr(native, "find", lambda: Found(None if reason else library, reason))
+    (finding,) = doctor.check_native()
+    assert finding.level is (Level.NOTE if reason else Level.OK)
+    assert (reason or "obs_faceswap-linux-x86_64.so") in finding.text
