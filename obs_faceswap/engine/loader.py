@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from obs_faceswap.engine import cancel
 from obs_faceswap.engine.errors import FaceSwapError
 from obs_faceswap.engine.governor import Plan
 from obs_faceswap.engine.settings import Settings
@@ -170,6 +171,7 @@ class Loader:
         self._on_done = on_done
         self._thread: threading.Thread | None = None
         self._outcome: Engine | BaseException | None = None
+        self._cancelled = threading.Event()
 
     @property
     def is_busy(self) -> bool:
@@ -184,6 +186,7 @@ class Loader:
         self._thread.start()
 
     def _run(self, settings: Settings, running: Engine | None) -> None:
+        cancel.use(self._cancelled)
         try:
             self._outcome = self._load(settings, running)
         except BaseException as error:  # a thread's border; the worker tells the user
@@ -200,7 +203,11 @@ class Loader:
         return outcome
 
     def close(self, patience_s: float | None = None) -> None:
-        """Waits for a load that runs and drops its outcome; one that takes too long is left behind."""
+        """Gives up a load that runs, waits for its end and drops its outcome.
+
+        One that takes too long nevertheless is left behind.
+        """
+        self._cancelled.set()
         if self._thread is not None:
             self._thread.join(patience_s)
         outcome = self.take()

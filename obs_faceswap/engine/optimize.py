@@ -24,7 +24,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from obs_faceswap.engine import folders, providers, rewrites
+from obs_faceswap.engine import cancel, folders, providers, rewrites
 
 logger = logging.getLogger(__name__)
 
@@ -32,9 +32,8 @@ Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
 
 _RULES = "1"  # changes when the rules do
 _TOLERANCE = 2e-4  # of the largest value of an output, or of 1: a twentieth of a step of 8 bits
-_HALF_TOLERANCE = 4e-3  # where the original computes in 16-bit floats: a step
 _WORTH_IT = 0.97  # of the original's time
-_RUNS = 4
+_RUNS = 3
 _LARGEST_BYTES = 1_500_000_000  # with the weights' new form, below the 2 GB that one ONNX file may have
 _CACHE_BYTES = 8_000_000_000  # beyond that, what was not used for longest goes
 _ABANDONED_S = 86_400.0
@@ -46,14 +45,14 @@ _MAKING = threading.Lock()  # one at a time: it takes a core and three times the
 def prepared(path: Path) -> Path:
     """The file to load instead of a network's on the CPU: a faster one from the cache, or the file itself.
 
-    The first time takes about ten times as long as loading the network. Raises nothing for a file that cannot
-    be improved: whoever loads it finds out what is wrong with it.
+    The first time takes about ten times as long as loading the network. A file that cannot be improved is
+    used as it is: whoever loads it finds out what is wrong with it. Raises CancelledError.
     """
     errors: tuple[type[Exception], ...] = (ImportError, MemoryError, *providers.runtime_errors())
     try:
         place = folder() / f"{_digest(path)}-{_environment()}{_SUFFIX}"
         if not _is_known(place):
-            with _MAKING:
+            with _turn():
                 if not _is_known(place):
                     _make(path, place)
         if place.exists():
@@ -62,6 +61,17 @@ def prepared(path: Path) -> Path:
     except errors as error:
         logger.warning("%s is used as it is; it could not be made faster: %s", path.name, error)
     return path
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    """Waits until nobody else makes one."""
+    while not _MAKING.acquire(timeout=0.2):
+        cancel.check()
+    try:
+        yield
+    finally:
+        _MAKING.release()
 
 
 def _is_known(place: Path) -> bool:
@@ -130,6 +140,7 @@ def _make(path: Path, place: Path) -> None:
     """Puts a faster network, or the note that there is none, into the cache."""
     _make_room(path.stat().st_size)
     with _beside(place) as new:
+        logger.info("Looking for a faster form of %s; this takes up to a minute, once", path.name)
         began = time.monotonic()
         ratio = _improve(path, new) if path.stat().st_size <= _LARGEST_BYTES else None
         if ratio is None:
@@ -165,32 +176,35 @@ def _improve(path: Path, new: Path) -> float | None:
         return None
     free = {side for value in original.get_inputs() for side in value.shape if isinstance(side, str)}
     expected, original_s = _run(original, feeds)
+    cancel.check()
     del original  # a large one and its copies would not fit beside each other everywhere
-    changed = _changed(path, free, new.with_suffix(".plain"))
-    if changed is None:
+    network = _changed(path, free, new.with_suffix(".plain"))
+    if network is None:
         return None
-    network, tolerance = changed
-    found, better_s = _run(_session(network, saved=new), feeds)
-    if not (error := _error(expected, found)) <= tolerance:  # also refuses NaN
+    better = _session(network, saved=new)
+    cancel.check()
+    found, better_s = _run(better, feeds)
+    if not (error := _error(expected, found)) <= _TOLERANCE:  # also refuses NaN
         text = "A faster form of %s gives other numbers (off by %.2g, %.2g is allowed) and is not used"
-        logger.warning(text, path.name, error, tolerance)
+        logger.warning(text, path.name, error, _TOLERANCE)
         return None
     return better_s / original_s if better_s <= _WORTH_IT * original_s else None
 
 
-def _changed(path: Path, free: set[str], plain: Path) -> tuple[bytes, float] | None:
-    """A network with all rewrites, and how far its results may be off; None when nothing applies."""
+def _changed(path: Path, free: set[str], plain: Path) -> bytes | None:
+    """A network with all rewrites; None when none applies."""
     import onnx
 
     _session(path, saved=plain, fixed=free)
+    cancel.check()
     model = onnx.load(plain)
     plain.unlink()
-    halves = rewrites.widen(model)
     graph = rewrites.Graph.of(model, rewrites.shapes_of(model))
-    if not rewrites.rewrite(graph) + halves:
+    if not rewrites.rewrite(graph):
         return None
     graph.put_back()
-    return model.SerializeToString(), _HALF_TOLERANCE if halves else _TOLERANCE
+    cancel.check()
+    return bytes(model.SerializeToString())
 
 
 def _session(model: Path | bytes, saved: Path | None = None, fixed: set[str] | None = None) -> Any:

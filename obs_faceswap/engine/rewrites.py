@@ -262,26 +262,6 @@ def _transformed(kernels: npt.NDArray[Any]) -> Floats:
     return np.asarray(products, np.float32).reshape(-1, *kernels.shape[:2])
 
 
-def widen(model: Any) -> int:
-    """Makes all 16-bit floats of a model 32-bit ones; how many constants there were.
-
-    The CPU provider computes in 32 bits anyway and would change back and forth around every node.
-    """
-    from onnx import TensorProto, numpy_helper
-
-    halves = [tensor for tensor in model.graph.initializer if tensor.data_type == TensorProto.FLOAT16]
-    for tensor in halves:
-        values = numpy_helper.to_array(tensor).astype(np.float32)
-        tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
-    for attribute in (a for node in model.graph.node if node.op_type == "Cast" for a in node.attribute):
-        if attribute.name == "to" and attribute.i == TensorProto.FLOAT16:
-            attribute.i = TensorProto.FLOAT
-    for value in model.graph.value_info:
-        if value.type.tensor_type.elem_type == TensorProto.FLOAT16:
-            value.type.tensor_type.elem_type = TensorProto.FLOAT
-    return len(halves)
-
-
 def shapes_of(model: Any) -> dict[str, tuple[int, ...]]:
     """The shapes of a model's values, by name, where they are fixed.
 

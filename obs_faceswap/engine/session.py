@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from obs_faceswap.engine import binding, optimize, providers
+from obs_faceswap.engine import binding, cancel, optimize, providers
 from obs_faceswap.engine.binding import Binding
 from obs_faceswap.engine.errors import ModelError, ModelMissingError, ProviderError, UnsupportedModelError
 from obs_faceswap.engine.runners import runner_for
@@ -226,6 +226,7 @@ def _alone(model: Path | bytes, device: str, threads: int) -> _Use:
 def _loaded_fast(path: Path, device: str, threads: int) -> _Loaded:
     """A network in the form that suits the device."""
     best = optimize.prepared(path) if providers.family(device) == providers.CPU else path
+    cancel.check()
     try:
         return _Loaded(str(best), path.name, device, threads)
     except UnsupportedModelError:

@@ -11,9 +11,10 @@ import pytest
 import tiny_networks
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
-from obs_faceswap.engine import optimize, rewrites
+from obs_faceswap.engine import cancel, optimize, rewrites
+from obs_faceswap.engine.cancel import CancelledError
 from obs_faceswap.engine.session import shared
 
 NUMBERS = np.random.default_rng(1)
@@ -177,29 +178,6 @@ def test_different_values_beside_each_other_stay():
     assert rewritten(repeated(["input", "other"]))[1] == 0
 
 
-def half(size=8):
-    """A network that computes in 16-bit floats between its ends."""
-    weights = {"weights": values(4, 3, 3, 3).astype(np.float16)}
-    nodes = [
-        helper.make_node("Cast", ["input"], ["narrow"], to=TensorProto.FLOAT16),
-        helper.make_node("Conv", ["narrow", "weights"], ["result"], pads=[1] * 4),
-        helper.make_node("Cast", ["result"], ["output"], to=TensorProto.FLOAT),
-    ]
-    return tiny_networks.model(nodes, {"input": (1, 3, size, size)}, {"output": (1, 4, size, size)}, weights)
-
-
-def test_16_bit_floats_become_32_bit_ones(store, tmp_path):
-    path = written(tmp_path, half())
-    faster = optimize.prepared(path)
-    assert faster != path
-    model = onnx.load(faster)
-    assert {tensor.data_type for tensor in model.graph.initializer} <= {TensorProto.FLOAT, TensorProto.INT64}
-    casts = [node for node in model.graph.node if node.op_type == "Cast"]
-    assert {node.attribute[0].i for node in casts} <= {TensorProto.FLOAT}
-    for before, after in zip(results(path), results(faster), strict=True):
-        np.testing.assert_allclose(after, before, atol=0.02)
-
-
 # The store
 
 
@@ -328,6 +306,40 @@ def test_what_was_used_last_is_kept_when_room_is_needed(store, monkeypatch):
     assert [file.name for file in store.iterdir()] == ["new.onnx"]
 
 
+@pytest.fixture
+def cancelled():
+    """Set, it gives up the work of this thread."""
+    asked = threading.Event()
+    cancel.use(asked)
+    yield asked
+    cancel.use(threading.Event())
+
+
+@pytest.mark.parametrize("step", ["_run", "_changed", "_session"])
+def test_making_one_is_given_up_between_its_steps(store, tmp_path, monkeypatch, cancelled, step):
+    real = getattr(optimize, step)
+
+    def last(*arguments, **options):
+        cancelled.set()
+        return real(*arguments, **options)
+
+    path = written(tmp_path, prelu())
+    with monkeypatch.context() as patch:
+        patch.setattr(optimize, step, last)
+        with pytest.raises(CancelledError):
+            optimize.prepared(path)
+    assert [file.suffix for file in store.iterdir()] == [".digest"]  # nothing half made, no wrong note
+    cancelled.clear()
+    assert optimize.prepared(path) != path
+
+
+def test_who_waits_for_another_to_finish_gives_up(store, tmp_path, cancelled):
+    path = written(tmp_path, prelu())
+    threading.Timer(0.3, cancelled.set).start()
+    with optimize._MAKING, pytest.raises(CancelledError):
+        optimize.prepared(path)
+
+
 # In use
 
 
@@ -353,7 +365,7 @@ def test_a_faster_form_that_was_damaged_is_thrown_away(store, tmp_path, caplog):
 
 @pytest.mark.parametrize("morph", [False, True])
 def test_a_dfm_keeps_its_contract(store, tmp_path, morph, monkeypatch):
-    monkeypatch.setattr(rewrites, "widen", lambda model: 1)  # as if something had changed
+    monkeypatch.setattr(rewrites, "rewrite", lambda graph: 1)  # as if something had changed
     path = written(tmp_path, tiny_networks.dfm(morph=morph))
     session = shared(path, "cpu")
     assert optimize.prepared(path) != path
