@@ -4,7 +4,8 @@ from collections import deque
 from statistics import median
 
 _NS = 1_000_000_000
-OLDEST_SWAP_NS = _NS  # an older one has another expression, and is not moved to where the face is now
+OLDEST_SWAP_NS = 1_250_000_000  # an older one has another expression, and is not moved to where the face is
+_AGES = (0.65, 0.95)  # parts of it that a swap may reach for reprojection to begin, and to go on
 
 _PACE_NS = 3 * _NS  # figures are a mean over so long
 _LOG_EVERY_NS = 60 * _NS
@@ -110,9 +111,10 @@ class Reprojector:
     def _calls_for_change(self, frame_ns: float, swap_ns: float, period_ns: float) -> bool:
         if not swap_ns or not period_ns:
             return False
+        is_young = can_reproject(swap_ns, self.is_on)
         if self.is_on:
-            return not can_reproject(swap_ns) or frame_ns + swap_ns < _FAST_ENOUGH * period_ns
-        return can_reproject(swap_ns) and frame_ns + swap_ns > _TOO_SLOW * period_ns
+            return not is_young or frame_ns + swap_ns < _FAST_ENOUGH * period_ns
+        return is_young and frame_ns + swap_ns > _TOO_SLOW * period_ns
 
     def _change(self, now_ns: int) -> None:
         self.is_on = not self.is_on
@@ -121,6 +123,6 @@ class Reprojector:
         self._changed_ns, self._since_ns = now_ns, None
 
 
-def can_reproject(swap_ns: float) -> bool:
+def can_reproject(swap_ns: float, is_on: bool) -> bool:
     """Whether swaps that take so long are young enough: each is shown until the next one is finished."""
-    return 2 * swap_ns <= OLDEST_SWAP_NS
+    return 2 * swap_ns <= _AGES[is_on] * OLDEST_SWAP_NS

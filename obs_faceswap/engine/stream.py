@@ -36,6 +36,7 @@ _KINDS = ("swapped", "frozen", "covered", "original")  # types.Shown in its orde
 _EARLY = 1.3  # times the usual time of a beginning: so long before the network is free the next frame begins
 _CREDIT = 0.25  # of the time between two swaps: what came late by no more is made up for
 _FULL = 0.9  # of the time between two frames: an engine that needs less keeps up in a row
+_TOO_SLOW = "There is no reprojection: the network needs {:.0f} ms, and its faces would be too old."
 _PATIENCE_S = 3.0  # for a swap that is in the way
 
 
@@ -108,6 +109,7 @@ class Stream:
         self._next_swap_ns = 0.0  # when the plan allows one more, while reprojecting
         self._reprojector = Reprojector()
         self._is_reprojecting = False
+        self.notice = ""  # why there is no reprojection although it was asked for
         self._begin, self._swap, self._finish, self._whole = Usual(), Usual(), Usual(), Usual()
 
     # --- from any thread ---
@@ -164,10 +166,12 @@ class Stream:
     # Which way to go.
 
     def _should_reproject(self, settings: Settings, plan: Plan) -> bool:
-        if settings.reprojection is Reprojection.NO or not can_reproject(self._swap.ns):
+        is_asked = settings.reprojection is Reprojection.YES
+        is_too_slow = not can_reproject(self._swap.ns, self._is_reprojecting)
+        self.notice = _TOO_SLOW.format(self._swap.ns / 1e6) if is_asked and is_too_slow else ""
+        if settings.reprojection is Reprojection.NO or is_too_slow:
             return False
-        is_wanted = plan.reproject or self._reprojector.is_on
-        return is_wanted or settings.reprojection is Reprojection.YES
+        return is_asked or plan.reproject or self._reprojector.is_on
 
     def _may_begin(self, engine: Engine) -> bool:
         """Whether one more frame can be begun now."""

@@ -376,7 +376,8 @@ class Worker:
         delay_ms = self._exchange.words[ex.DELAY_NS] / 1e6
         way = ", reprojected" if self._stream.is_reprojecting and not self._regulator.text else ""
         pace = f"{per_second:.0f} frames a second{way}, {delay_ms:.0f} ms behind."
-        return " ".join(part for part in (pace, self._delay.notice, self._regulator.text, notice) if part)
+        notices = (self._stream.notice, self._delay.notice, self._regulator.text, notice)
+        return " ".join(part for part in (pace, *notices) if part)
 
     def _each_second(self) -> None:
         self._regulator.update(self._settings)

@@ -207,10 +207,14 @@ def test_it_does_not_reproject_unless_asked(settings, plan):
 
 def test_swaps_that_would_be_too_old_are_not_reprojected():
     made = Made(ALWAYS)
-    made.stream._swap.ns = 0.6e9
+    made.stream._swap.ns = 0.7e9
     made.offer()
     made.step()
     assert not made.stream.is_reprojecting
+    assert "700 ms" in made.stream.notice
+    made.settings = AUTO
+    made.step()
+    assert made.stream.notice == ""
 
 
 def test_automatic_it_reprojects_once_the_network_is_slower_than_the_camera(monkeypatch):
