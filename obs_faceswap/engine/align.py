@@ -28,6 +28,7 @@ _PER_CM = np.array([0.038483, -0.036120])
 _ORIGIN = np.array([0.49562, 0.50997])
 _COVERAGE = 2.2
 
+_AROUND_FACE = 0.1  # of a crop's side, on each side of the face: what masks and colors are made of
 _NEARLY_ONE = 0.12  # crop pixels a frame pixel away from one that a swapper may choose its crop's side by
 
 # The nose and the cheeks beside it: below the lower lids and above the lips, without the outline, which
@@ -90,6 +91,28 @@ def similarity(source: npt.ArrayLike, target: npt.ArrayLike) -> Matrix:
 def cut(picture: Picture, warp: Warp) -> ImageBGR:
     """The crop (S, S, 3) of a picture, of its own memory; beyond the picture its border is repeated."""
     return picture.sample(warp.matrix, warp.size, cv2.INTER_CUBIC)
+
+
+def cut_face(picture: Picture, warp: Warp, landmarks: Points) -> ImageBGR:
+    """As `cut`, for swappers that look at nothing but the face: what lies far from it may stay black.
+
+    Args:
+        picture: the picture.
+        warp: of the face; only one in frame pixels is worth the difference.
+        landmarks: (468, 2) in frame pixels.
+    """
+    shift = warp.matrix[:, 2]
+    if not (warp.matrix[:, :2] == np.eye(2)).all():
+        return cut(picture, warp)
+    margin = _AROUND_FACE * warp.size
+    low = np.clip(landmarks.min(axis=0) - margin + shift, 0, warp.size)
+    high = np.clip(landmarks.max(axis=0) + margin + shift + 1, 0, warp.size)
+    (x0, y0), (x1, y1) = low.astype(int).tolist(), high.astype(int).tolist()
+    crop = np.zeros((warp.size, warp.size, 3), np.uint8)
+    if x1 <= x0 or y1 <= y0:
+        return crop
+    crop[y0:y1, x0:x1] = picture.rectangle(x0 - int(shift[0]), y0 - int(shift[1]), x1 - x0, y1 - y0)
+    return crop
 
 
 def to_crop(warp: Warp, points: Points) -> Points:

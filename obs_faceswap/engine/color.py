@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from obs_faceswap.engine.types import ImageBGR, SwappedFace, Tone
+from obs_faceswap.engine.types import ImageBGR, Mask, SwappedFace, Tone
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Doubles: TypeAlias = npt.NDArray[np.float64]
@@ -70,13 +70,12 @@ class ColorMatch:
         Returns:
             The same with another tone; a mask that holds next to nothing gives `swapped` itself.
         """
-        scene_samples = _sampled(scene)
-        side = len(scene_samples)
-        mask = cv2.resize(swapped.mask, (side, side), interpolation=cv2.INTER_AREA)
-        inside = (mask > _INSIDE).astype(np.uint8)
+        seen = _around(swapped.mask, len(scene))
+        scene_samples = _sampled(scene[seen.there])
+        inside = seen.at(scene_samples.shape)
         if cv2.countNonZero(inside) < _FEWEST_SAMPLES:
             return swapped
-        samples = _shown(swapped, scene_samples)
+        samples = _shown(swapped, scene_samples, seen.there)
         swapped_lab = _lab(samples)
         self._follow(statistics(_lab(scene_samples), inside), statistics(swapped_lab, inside), timestamp_ns)
         if self._scene is None or self._swapped is None:
@@ -115,14 +114,40 @@ def _is_cut(past: LabStatistics, now: LabStatistics) -> bool:
     return float(np.linalg.norm(now.mean - past.mean)) > _CUT
 
 
-def _shown(swapped: SwappedFace, scene: ImageBGR) -> ImageBGR:
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """The part of a crop around its mask, and the mask there."""
+
+    there: tuple[slice, slice]  # of the crop's rows and columns
+    mask: Mask
+
+    def at(self, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+        """Whether each of so many samples (rows, columns) shows the face."""
+        size_wh = (shape[1], shape[0])
+        return (cv2.resize(self.mask, size_wh, interpolation=cv2.INTER_AREA) > _INSIDE).astype(np.uint8)
+
+
+def _around(mask: Mask, size: int) -> _Seen:
+    """What of a crop of side `size` a mask (M, M) shows; all of it if it shows nothing."""
+    x, y, width, height = cv2.boundingRect((mask > _INSIDE).view(np.uint8))
+    if not width:
+        x, y, width, height = 0, 0, len(mask), len(mask)
+    scale = size / len(mask)
+    rows, columns = (
+        slice(int(first * scale), math.ceil((first + count) * scale))
+        for first, count in ((y, height), (x, width))
+    )
+    return _Seen((rows, columns), mask[y : y + height, x : x + width])
+
+
+def _shown(swapped: SwappedFace, scene: ImageBGR, there: tuple[slice, slice]) -> ImageBGR:
     """A swap's samples as they will be seen among the live crop's samples."""
-    samples = _sampled(swapped.crop)
+    samples = _sampled(swapped.crop[there])
     if swapped.tone is not None:
         samples = np.asarray(cv2.transform(samples, swapped.tone), np.uint8)
     if swapped.alpha is None:
         return samples
-    alpha = _sampled(swapped.alpha)
+    alpha = _sampled(swapped.alpha[there])
     return np.asarray(cv2.blendLinear(samples, scene, alpha, 1 - alpha), np.uint8)
 
 
@@ -135,15 +160,17 @@ def _one_after_the_other(first: Tone | None, second: Doubles) -> Tone:
 
 
 def _sampled(picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """A square picture made smaller by a whole number; a rest at two borders is left out.
+    """A picture made smaller by a whole number; a rest at two borders is left out.
 
     Of large pictures only every so many pixels are looked at: what is left averages their noise away.
     """
-    factor = max(1, round(picture.shape[0] / _SAMPLE_SIDE))
-    side, skipped = picture.shape[0] // factor, max(1, factor // _AVERAGED)
-    start = skipped // 2
-    used = picture[start : side * factor : skipped, start : side * factor : skipped]
-    return cv2.resize(used, (side, side), interpolation=cv2.INTER_AREA)
+    rows, columns = picture.shape[:2]
+    factor = max(1, round(max(rows, columns) / _SAMPLE_SIDE))
+    factor = min(factor, rows, columns)
+    skipped = max(1, factor // _AVERAGED)
+    high, wide, start = rows // factor, columns // factor, skipped // 2
+    used = picture[start : high * factor : skipped, start : wide * factor : skipped]
+    return cv2.resize(used, (wide, high), interpolation=cv2.INTER_AREA)
 
 
 def _lab(bgr: ImageBGR) -> Floats:

@@ -65,11 +65,11 @@ def merge(frame: Frame, swapped: SwappedFace, warp: Warp, mask: Mask, settings: 
     matrix = _placed(warp, settings)
     if _scale(matrix) < _LEAST_SCALE:
         return None
-    roi = _shown_region(frame, mask, matrix, size)
+    roi = _shown_region(frame, _seen(mask, swapped.alpha), matrix, size)
     if roi is None:
         return None
     stored = pixels.flipped(frame, roi)
-    face = _Face(frame, swapped, _weights(mask, size), _from_stored(frame, matrix), settings.opacity)
+    face = _Face(frame, swapped, mask, _from_stored(frame, matrix), settings.opacity)
     put = _way(face, stored)
     is_shown = [put(face, band) for band in _bands(stored)]
     return roi if any(is_shown) else None
@@ -80,13 +80,13 @@ class _Face:
     """What is put where.
 
     Attributes:
-        weights: (S, S) uint8, of the crop's size, without the swap's own alpha.
+        mask: the finished one, without the swap's own alpha.
         matrix: from the frame's stored pixels to the crop's, (2, 3).
     """
 
     frame: Frame
     swapped: SwappedFace
-    weights: Samples
+    mask: Mask
     matrix: Doubles
     opacity: float
 
@@ -101,7 +101,7 @@ _Put: TypeAlias = Callable[[_Face, Roi], bool]  # puts the face into a band; whe
 def _way(face: _Face, stored: Roi) -> _Put:
     """How a face is put: as cheaply as its place allows."""
     if _lies_on_pixels(face, stored):
-        return _copied
+        return partial(_copied, weights=_weights(face.mask, len(face.swapped.crop)))
     layer, matrix = _layer(face)
     has_halves = pixels.chroma_step(face.frame.format) == (2, 2)
     if has_halves and _scale(matrix) <= _COARSE:
@@ -127,12 +127,12 @@ def _lies_on_pixels(face: _Face, stored: Roi) -> bool:
     return bool((corners >= 0).all() and (corners < len(face.swapped.crop)).all())
 
 
-def _copied(face: _Face, band: Roi) -> bool:
+def _copied(face: _Face, band: Roi, weights: Samples) -> bool:
     """Puts a band of a crop that lies on frame pixels."""
     corners = _through(face.matrix, [band[:2], (band[2] - 1, band[3] - 1)])
     (x0, y0), (x1, y1) = corners.min(0).astype(int), corners.max(0).astype(int) + 1
     there = np.s_[y0:y1, x0:x1]
-    weights = _with_alpha(face.weights[there], face.swapped, there)
+    weights = _with_alpha(weights[there], face.swapped, there)
     if not weights.any():
         return False
     if face.frame.flip:
@@ -219,12 +219,28 @@ def _scale(matrix: Doubles) -> float:
     return math.sqrt(abs(np.linalg.det(matrix[:, :2])))
 
 
-def _shown_region(frame: Frame, mask: Mask, matrix: Doubles, size: int) -> Roi | None:
-    x, y, width, height = cv2.boundingRect((mask >= _SMALLEST).astype(np.uint8))
+def _seen(mask: Mask, alpha: Mask | None) -> Samples:
+    """Not 0 where something of a face is seen, (M, M) uint8; alpha is looked at about that finely."""
+    seen: Samples = (mask >= _SMALLEST).view(np.uint8)
+    if alpha is None:
+        return seen
+    step = max(1, len(alpha) // len(mask))
+    rough = (alpha[step // 2 :: step, step // 2 :: step] > 0).view(np.uint8)
+    side = min(len(seen), len(rough))
+    if len(alpha) != side * step:  # the grids do not fit: the mask alone says enough
+        return seen
+    return np.asarray(seen & cv2.dilate(rough, _NEIGHBORS), np.uint8)
+
+
+_NEIGHBORS = np.ones((3, 3), np.uint8)
+
+
+def _shown_region(frame: Frame, seen: Samples, matrix: Doubles, size: int) -> Roi | None:
+    x, y, width, height = cv2.boundingRect(seen)
     if not width:
         return None
     # Bilinear interpolation reaches one mask pixel beyond the last one that is not 0.
-    step = size / len(mask)
+    step = size / len(seen)
     xs, ys = (
         ((low + 0.5) * step - 0.5, (high + 0.5) * step - 0.5)
         for low, high in ((x - 1, x + width), (y - 1, y + height))
@@ -240,7 +256,7 @@ def _layer(face: _Face) -> tuple[Samples, Doubles]:
     OpenCV warps four channels without a border rule several times as fast as three with one; a border of
     the crop's own colors, with a weight of 0, does what the rule would.
     """
-    weights = _with_alpha(face.weights, face.swapped)
+    weights = _with_alpha(_weights(face.mask, len(face.swapped.crop)), face.swapped)
     crop, weights, matrix = _coarse_enough(face.swapped.crop, weights, face.matrix)
     new = encoded(face.frame, crop, face.swapped.tone)
     sides = (_BORDER,) * 4

@@ -58,14 +58,14 @@ class Picture:
         return self._pixels[y0:y1, x0:x1]
 
     def _convert(self, left: int, top: int, right: int, bottom: int) -> None:
-        """Converts those of some tiles that are not yet."""
-        for row in range(top, bottom):
-            missing = np.flatnonzero(~self._done[row, left:right])
-            if len(missing):
-                x0, x1 = (left + int(missing[0])) * _TILE, (left + int(missing[-1]) + 1) * _TILE
-                y0, y1 = row * _TILE, min((row + 1) * _TILE, self.height)
-                x1 = min(x1, self.width)
-                pixels.to_bgr(self.frame, (x0, y0, x1, y1), self._pixels[y0:y1, x0:x1])
+        """Converts those of some tiles that are not yet, and perhaps some that lie between them."""
+        y, x = np.nonzero(~self._done[top:bottom, left:right])
+        if not len(y):
+            return
+        x0, y0 = (left + int(x.min())) * _TILE, (top + int(y.min())) * _TILE
+        x1 = min((left + int(x.max()) + 1) * _TILE, self.width)
+        y1 = min((top + int(y.max()) + 1) * _TILE, self.height)
+        pixels.to_bgr(self.frame, (x0, y0, x1, y1), self._pixels[y0:y1, x0:x1])
         self._done[top:bottom, left:right] = True
 
     def reduced(self, roi: Roi, finer: float) -> tuple[ImageBGR, int]:
@@ -88,7 +88,7 @@ class Picture:
         the picture its border is repeated.
         """
         if self._is_copied(matrix):
-            return self._copied(-int(matrix[0, 2]), -int(matrix[1, 2]), side)
+            return self.rectangle(-int(matrix[0, 2]), -int(matrix[1, 2]), side, side).copy()
         finer = 1 / max(math.sqrt(abs(float(np.linalg.det(matrix[:, :2].astype(np.float64))))), 1e-6)
         wanted = _halvings(finer)
         part, factor = self.reduced(roi := self._shown(matrix, side, wanted), wanted)
@@ -104,24 +104,19 @@ class Picture:
         """Whether an affine moves by whole pixels and does nothing else."""
         return bool((matrix[:, :2] == np.eye(2)).all() and (matrix[:, 2] == np.round(matrix[:, 2])).all())
 
-    def _copied(self, x0: int, y0: int, side: int) -> ImageBGR:
-        """A square of the picture's own pixels."""
-        left, top = min(max(x0, 0), self.width - 1), min(max(y0, 0), self.height - 1)
-        right, bottom = (
-            max(min(start + side, limit), first + 1)
-            for start, limit, first in ((x0, self.width, left), (y0, self.height, top))
-        )
-        sides = (top - y0, y0 + side - bottom, left - x0, x0 + side - right)
+    def rectangle(self, x0: int, y0: int, width: int, height: int) -> ImageBGR:
+        """A part in the picture's own pixels, which may reach beyond it: there its border is repeated.
+
+        A view as from `bgr`, or a new picture.
+        """
+        left, right = _inside(x0, width, self.width)
+        top, bottom = _inside(y0, height, self.height)
         part = self.bgr((left, top, right, bottom))
-        if not any(sides):
-            return part.copy()
-        if min(sides) < 0:  # nothing of the picture is shown, or its last row or column alone
-            across, down = (
-                np.clip(np.arange(side) + start, 0, limit - 1) - first
-                for start, limit, first in ((x0, self.width, left), (y0, self.height, top))
-            )
-            return part[down[:, None], across]
-        return np.asarray(cv2.copyMakeBorder(part, *sides, cv2.BORDER_REPLICATE), np.uint8)
+        if part.shape[:2] == (height, width):
+            return part
+        across = np.clip(np.arange(x0, x0 + width), left, right - 1) - left
+        down = np.clip(np.arange(y0, y0 + height), top, bottom - 1) - top
+        return part[down][:, across]
 
     def _shown(self, matrix: Matrix, side: int, finer: float) -> Roi:
         """The part of the picture that a crop shows, and a margin; never empty, in whole small pixels."""
@@ -139,6 +134,12 @@ class Picture:
         step = max(1, min(self.width, self.height) // 180)
         rough = np.ascontiguousarray(pixels.brightness(self.frame)[::step, ::step])
         return np.asarray(cv2.resize(rough, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _inside(start: int, length: int, limit: int) -> tuple[int, int]:
+    """What of a stretch lies in 0..limit; the nearest one pixel if nothing does."""
+    first = min(max(start, 0), limit - 1)
+    return first, max(min(start + length, limit), first + 1)
 
 
 def inverted(points: npt.ArrayLike, matrix: Matrix) -> Points:

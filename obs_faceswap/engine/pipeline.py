@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from obs_faceswap.engine import still
-from obs_faceswap.engine.align import cut, in_frame_pixels, to_crop, warp_for
+from obs_faceswap.engine.align import cut, cut_face, in_frame_pixels, to_crop, warp_for
 from obs_faceswap.engine.color import ColorMatch
 from obs_faceswap.engine.errors import FaceError, FaceSwapError, FaceUnseenError, ModelError
 from obs_faceswap.engine.finder import Found
@@ -244,7 +244,10 @@ class Pipeline:
         warp = warp_for(target.landmarks, size, *place)
         if self._worn.swapper.is_upright:
             warp = in_frame_pixels(warp)
-        return AlignedFace(cut(picture, warp), warp, to_crop(warp, target.landmarks), target)
+            crop = cut_face(picture, warp, target.landmarks)
+        else:
+            crop = cut(picture, warp)
+        return AlignedFace(crop, warp, to_crop(warp, target.landmarks), target)
 
     def _matched(
         self, swapped: SwappedFace, aligned: AlignedFace, timestamp_ns: int, settings: Settings

@@ -21,7 +21,7 @@ from obs_faceswap.engine.types import ColorSpace, Frame, ImageBGR
 Roi: TypeAlias = tuple[int, int, int, int]  # x0, y0, x1, y1 in frame pixels, upright, x1 and y1 excluded
 Samples: TypeAlias = npt.NDArray[Any]  # what OpenCV takes and gives
 
-_BAND_ROWS = 64  # even, so that bands begin on the chroma grid
+_BAND_ROWS = 128  # even, so that bands begin on the chroma grid
 _HD_ROWS = 720  # from here up a picture that does not say is taken as BT.709
 
 

@@ -79,12 +79,13 @@ def fields(target: Floats, pose: Pose, shape_hw: tuple[int, int]) -> tuple[Float
     # They go on a little outside the face, so that enlarging them mixes in nothing foreign.
     x, y = (cv2.copyTo(field, seen, cv2.dilate(field, _NEIGHBORS)) for field in (x, y))
     # From the silhouette inwards the swap fades in, or the steps of half resolution would show there.
-    inside = cv2.blur(seen * np.float32(1 / 255), (_SOFT_STEPS, _SOFT_STEPS))
-    alpha *= np.maximum(2 * inside - 1, 0)
-    return _floats(x), _floats(y), np.minimum(alpha, 1)
+    inside = cv2.LUT(cv2.blur(seen, (_SOFT_STEPS, _SOFT_STEPS)), _INSIDE)
+    return _floats(x), _floats(y), _floats(np.minimum(alpha, 1) * inside)
 
 
 _NEIGHBORS = np.ones((3, 3), np.uint8)
+# From the share of the pixels around, in 255ths, that show the mesh: half at its edge, all inside.
+_INSIDE = np.maximum(np.linspace(-1, 1, 256), 0).astype(np.float32)
 
 
 def _drawn(

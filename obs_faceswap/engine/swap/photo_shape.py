@@ -24,6 +24,7 @@ _SMOOTHED_CM = 0.5
 _FREE_CM = 2.0  # this far inside the outline the source's shape is taken over in full
 _FREE_TO_Y = 3.0  # cm; below, at the mouth, what the expression does is larger than what people differ by
 _SLOWEST = 1 / 300  # of a frame's weight in the live person's mean shape
+_SAME_CM = 0.01  # a mean that moved less than that gives the same shifts
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +101,16 @@ class ShapeShift:
         """Forgets the live person."""
         self._mean = np.zeros_like(self._source)
         self._weight = 0.0
+        self._shift: npt.NDArray[np.float32] | None = None
+        self._shifted_for = self._mean
 
     def step(self, mesh: npt.NDArray[np.floating], pose: Pose) -> Doubles:
         """The next frame's shifts of all vertices (468, 2), in the mesh's pixels."""
         frontal = max(0.02, float(pose.rotation[2, 2]) ** 4)
         self._weight = min(self._weight + frontal, 1 / _SLOWEST)
         self._mean += (to_head(mesh, pose) - self._mean) * (frontal / self._weight)
-        shift = _SMOOTHING @ (self._source - self._mean).astype(np.float32)
-        shift[:, 2] = 0  # the network's depth is too rough to be turned into the picture
-        return np.asarray(shift @ pose.rotation[:2].T * pose.scale, np.float64)
+        if self._shift is None or np.abs(self._mean - self._shifted_for).max() > _SAME_CM:
+            self._shifted_for = self._mean.copy()
+            shift = _SMOOTHING @ (self._source - self._mean).astype(np.float32)
+            self._shift = shift[:, :2]  # the network's depth is too rough to be turned into the picture
+        return np.asarray(self._shift @ pose.rotation[:2, :2].T * pose.scale, np.float64)
