@@ -14,24 +14,20 @@ import gc
 import logging
 import sys
 import threading
-from collections.abc import Callable
-from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from obs_faceswap.engine import exchange as ex
 from obs_faceswap.engine import native
-from obs_faceswap.engine.loader import DEVICES
 from obs_faceswap.engine.native import Library
-from obs_faceswap.engine.settings import Settings
 from obs_faceswap.libobs import abi, stored
 from obs_faceswap.libobs.api import obs
-from obs_faceswap.libobs.filter import Filter, end_unseen, native_filter, python_filter
+from obs_faceswap.libobs.border import COMPLAINTS, guarded
 from obs_faceswap.libobs.nursery import Nursery, prepare
-from obs_faceswap.libobs.panel import ObsPanel
 from obs_faceswap.libobs.planes import hide
-from obs_faceswap.libobs.python_path import PythonPath
-from obs_faceswap.ui import obs_properties
-from obs_faceswap.ui.obs_properties import Actions, Severity, View
+
+if TYPE_CHECKING:  # the rest is imported when there is a filter: OBS is waiting while this module is
+    from obs_faceswap.libobs.filter import Filter
+    from obs_faceswap.libobs.python_path import PythonPath
 
 logger = logging.getLogger(__name__)
 
@@ -103,22 +99,26 @@ class FilterType:
         if nursery is not None:
             nursery.close()
 
-    def find(self, handle: int | None) -> Filter | None:
+    def find(self, handle: int | None) -> "Filter | None":
         """The filter of a handle; None for a type's own properties or a filter that is gone."""
         return self._filters.get(handle or 0)
 
     def create(self, settings: int, source: int) -> int:
         """Makes a filter and returns its handle, never 0: libobs would show the picture as it is."""
+        from obs_faceswap.libobs import filter as filters
+
         with self._lock:
-            return self._keep(python_filter(obs(), settings, source))
+            return self._keep(filters.python_filter(obs(), settings, source))
 
     def adopt(self, handle: int) -> None:
         """Gives a filter that native code made what it needs of Python, unless it has ended meanwhile."""
+        from obs_faceswap.libobs import filter as filters
+
         with self._lock:
             if self._library is not None and ex.Block.from_address(handle).words[ex.SOURCE]:
-                self._keep(native_filter(obs(), self._library, handle))
+                self._keep(filters.native_filter(obs(), self._library, handle))
 
-    def _keep(self, made: Filter) -> int:
+    def _keep(self, made: "Filter") -> int:
         sys.setswitchinterval(min(_SWITCH_S, self._usual_switch_s))
         self._filters[made.handle] = made
         if self._is_loaded:
@@ -134,9 +134,14 @@ class FilterType:
         if found is not None:
             found.close()
         elif self._library is not None:
-            end_unseen(obs(), self._library, handle)
+            self._end_unseen(self._library, handle)
         if not self._filters:
             sys.setswitchinterval(self._usual_switch_s)
+
+    def _end_unseen(self, library: Library, handle: int) -> None:
+        from obs_faceswap.libobs import filter as filters
+
+        filters.end_unseen(obs(), library, handle)
 
 
 TYPE = FilterType()
@@ -145,85 +150,51 @@ TYPE = FilterType()
 _NO_FILTER = (1 << 31) - 1  # the handle of a filter that could not be made: it hides the picture
 
 
-class Complaints:
-    """Logs each failing callback once: the graphics thread would fill the log sixty times a second."""
-
-    def __init__(self) -> None:
-        self._known: set[tuple[str, str]] = set()
-
-    def log(self, callback: str, error: BaseException) -> None:
-        """Logs an error unless its like was logged before."""
-        what = (callback, repr(error))
-        if what not in self._known and len(self._known) < 100:  # enough to see a pattern
-            self._known.add(what)
-            logger.error("%s failed", callback, exc_info=error)
-
-
-_COMPLAINTS = Complaints()
-
-
-def _guarded(failed: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Makes a callback catch everything and return `failed`: ctypes would return what is in a register."""
-
-    def guard(callback: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(callback)
-        def safe(*arguments: Any) -> Any:
-            try:
-                return callback(*arguments)
-            except BaseException as error:  # noqa: BLE001  # libobs's border
-                _COMPLAINTS.log(callback.__name__, error)
-                return failed
-
-        return safe
-
-    return guard
-
-
 @abi.GetName
-@_guarded(None)
+@guarded(None)
 def _get_name(_type_data: int) -> int:
     return ctypes.addressof(_NAME)
 
 
 @abi.GetDefaults
-@_guarded(None)
+@guarded(None)
 def _get_defaults(settings: int) -> None:
     stored.set_defaults(obs(), settings)
 
 
 @abi.Create
-@_guarded(_NO_FILTER)
+@guarded(_NO_FILTER)
 def _create(settings: int, source: int) -> int:
     return TYPE.create(settings, source)
 
 
 @abi.Destroy
-@_guarded(None)
+@guarded(None)
 def _destroy(handle: int) -> None:
     TYPE.destroy(handle)
 
 
-def _path(handle: int) -> PythonPath | None:
+def _path(handle: int) -> "PythonPath | None":
     found = TYPE.find(handle)
-    return found.path if found and isinstance(found.path, PythonPath) else None
+    return cast("PythonPath", found.path) if found else None
 
 
 @abi.Update
-@_guarded(None)
+@guarded(None)
 def _update(handle: int, settings: int) -> None:
     if path := _path(handle):
         path.update(settings)
 
 
 @abi.VideoTick
-@_guarded(None)
+@guarded(None)
 def _video_tick(handle: int, _seconds: float) -> None:
     if path := _path(handle):
         path.tick()
 
 
 @abi.VideoRender
-@_guarded(None)
+@guarded(None)
 def _video_render(handle: int, _effect: int) -> None:
     if path := _path(handle):
         path.render()
@@ -237,60 +208,16 @@ def _filter_video(handle: int, frame: int) -> int:
         else:
             hide(frame)
     except BaseException as error:  # noqa: BLE001  # libobs's border
-        _COMPLAINTS.log("filter_video", error)
+        COMPLAINTS.log("filter_video", error)
     return frame
 
 
 @abi.GetProperties
-@_guarded(None)
+@guarded(None)
 def _get_properties(handle: int | None) -> int:
-    panel = ObsPanel(obs(), obs().obs_properties_create())
-    obs_properties.build(panel, _view(handle), Actions(_refresh, _changed, _autotune, _take_over))
-    return panel.address
+    from obs_faceswap.libobs import properties
 
-
-@abi.ButtonClicked
-@_guarded(False)
-def _refresh(properties: int, _button: int, handle: int | None) -> bool:
-    if found := TYPE.find(handle):
-        found.refresh()
-    return _told_anew(properties, handle)
-
-
-@abi.ButtonClicked
-@_guarded(False)
-def _autotune(properties: int, _button: int, handle: int | None) -> bool:
-    if found := TYPE.find(handle):
-        found.autotune()
-    return _told_anew(properties, handle)
-
-
-@abi.ButtonClicked
-@_guarded(False)
-def _take_over(properties: int, _button: int, handle: int | None) -> bool:
-    if found := TYPE.find(handle):
-        found.take_over()
-    return _told_anew(properties, handle)
-
-
-def _told_anew(properties: int, handle: int | None) -> bool:
-    """Has an open panel show the status of now; what a pressed button answers."""
-    view = _view(handle)
-    ObsPanel(obs(), properties).set_info(obs_properties.STATUS, view.status, view.severity)
-    return True
-
-
-@abi.Modified
-@_guarded(False)
-def _changed(_own: int | None, properties: int, _control: int, settings: int) -> bool:
-    chosen, _ = stored.read(obs(), settings)
-    panel = ObsPanel(obs(), properties)
-    return obs_properties.show_what_matters(panel, chosen, True)
-
-
-def _view(handle: int | None) -> View:
-    found = TYPE.find(handle)
-    return found.view() if found else View(Settings(), "", Severity.NORMAL, DEVICES.get())
+    return properties.build(handle)
 
 
 # What the native library takes over, and what stands in its place.

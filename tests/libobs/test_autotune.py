@@ -7,7 +7,7 @@ from fake_obs import FakeObs
 
 from obs_faceswap.engine.autotune import Tuning
 from obs_faceswap.engine.tuner import Tuner
-from obs_faceswap.libobs import abi, source
+from obs_faceswap.libobs import abi, properties, source
 from obs_faceswap.libobs import filter as filter_module
 from obs_faceswap.libobs.filter import python_filter
 from obs_faceswap.libobs.panel import ObsPanel
@@ -36,6 +36,7 @@ class Obs(FakeObs):
 def obs(monkeypatch):
     made = Obs()
     monkeypatch.setattr(source, "obs", lambda: made)
+    monkeypatch.setattr(properties, "obs", lambda: made)
     monkeypatch.setattr(source, "TYPE", FilterType())
     monkeypatch.setattr(filter_module.CoverThread, "start", lambda self: None)
     return made

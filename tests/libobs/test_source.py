@@ -18,7 +18,8 @@ from obs_faceswap.engine import exchange as ex
 from obs_faceswap.engine.loader import DEVICES
 from obs_faceswap.engine.native import Found
 from obs_faceswap.engine.settings import OPTIONS
-from obs_faceswap.libobs import abi, api, log, source, stored
+from obs_faceswap.libobs import abi, api, log, properties, source, stored
+from obs_faceswap.libobs import filter as filter_module
 from obs_faceswap.libobs.log import ObsLogHandler
 from obs_faceswap.libobs.nursery import Nursery, prepare
 from obs_faceswap.libobs.panel import ObsPanel
@@ -42,8 +43,8 @@ def obs(monkeypatch):
     made = FakeObs()
     monkeypatch.setattr(source, "obs", lambda: made)
     monkeypatch.setattr(plugin, "obs", lambda: made)
-    monkeypatch.setattr(source, "PythonPath", FakeFilter)
-    monkeypatch.setattr(source, "python_filter", lambda obs, data, address: FakeFilter(5 * address))
+    monkeypatch.setattr(properties, "obs", lambda: made)
+    monkeypatch.setattr(filter_module, "python_filter", lambda obs, data, address: FakeFilter(5 * address))
     monkeypatch.setattr(source, "TYPE", FilterType())
     monkeypatch.setattr(plugin, "TYPE", source.TYPE)
     monkeypatch.setattr(log, "install", lambda _: None)
@@ -140,7 +141,7 @@ def test_no_exception_gets_out_of_a_callback(obs, monkeypatch, caplog):
 
 
 def test_a_filter_that_cannot_be_made_still_hides_the_picture(info, obs, monkeypatch):
-    monkeypatch.setattr(source, "python_filter", lambda *_: 1 / 0)
+    monkeypatch.setattr(filter_module, "python_filter", lambda *_: 1 / 0)
     handle = info.create(obs.add_data(), 1)
     assert handle
     plane = (ctypes.c_ubyte * 16)(*[77] * 16)
@@ -181,7 +182,7 @@ def made(obs, monkeypatch, tmp_path_factory):
     monkeypatch.setattr(source.native, "find", lambda: Found(found))
     monkeypatch.setattr(source, "prepare", lambda library, _: library.declare(stored.defaults()))
     monkeypatch.setattr(source.Nursery, "start", lambda self: None)
-    monkeypatch.setattr(source, "native_filter", lambda obs, library, handle: FakeFilter(handle))
+    monkeypatch.setattr(filter_module, "native_filter", lambda obs, library, handle: FakeFilter(handle))
     yield found
     kept.clear()
 
@@ -262,7 +263,7 @@ def test_a_filter_that_cannot_be_adopted_is_said_and_the_next_one_is(made, info,
     made_by(info, obs)
     good, _ = made_by(info, obs)
     monkeypatch.setattr(
-        source, "native_filter", lambda o, lib, handle: FakeFilter(handle) if handle == good else 1 / 0
+        filter_module, "native_filter", lambda o, lib, handle: FakeFilter(handle) if handle == good else 1 / 0
     )
     source.TYPE._nursery.step()
     assert "could not be given its engine" in caplog.text
