@@ -91,6 +91,11 @@ class Session:
             _POOL.forget(self.provider)
             raise
 
+    def distrust(self) -> None:
+        """Gives the network to nobody new: it computes nonsense, so who loads it next gets another one."""
+        if self._use is not None:
+            _POOL.forget_network(self._use.loaded)
+
     def close(self) -> None:
         """Frees the network with its last user; may be called twice."""
         use, self._use = self._use, None
@@ -246,12 +251,15 @@ class _Place:
         self.loaded: _Loaded | None = None
 
 
+_Key: TypeAlias = tuple[str, int, int, str, int]  # file, when it was written, bytes, device, threads
+
+
 class _Pool:
     """The networks in use, by all that tells one from another."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._places: dict[tuple[str, int, int, str, int], _Place] = {}
+        self._places: dict[_Key, _Place] = {}
 
     def take(self, path: Path, device: str, threads: int) -> _Use:
         """The network that others use already, or a new one; whoever asks while it loads waits for it."""
@@ -270,8 +278,15 @@ class _Pool:
 
     def forget(self, device: str) -> None:
         """Gives nobody new the networks on a device that failed; their users close them in time."""
+        self._keep(lambda key, _: key[3] != device)
+
+    def forget_network(self, loaded: _Loaded) -> None:
+        """Gives nobody new one network."""
+        self._keep(lambda _, place: place.loaded is not loaded)
+
+    def _keep(self, is_good: "Callable[[_Key, _Place], bool]") -> None:
         with self._lock:
-            self._places = {key: place for key, place in self._places.items() if key[3] != device}
+            self._places = {key: place for key, place in self._places.items() if is_good(key, place)}
 
     def _leave(self, place: _Place) -> None:
         with self._lock:

@@ -4,7 +4,7 @@ import tiny_networks
 from onnx import helper
 
 from obs_faceswap.engine.errors import ModelError, UnsupportedModelError
-from obs_faceswap.engine.session import Session
+from obs_faceswap.engine.session import Session, shared
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.swap.dfm import DfmSwapper
 from obs_faceswap.engine.types import AlignedFace, Face, Warp
@@ -198,3 +198,19 @@ def test_a_frame_that_the_masks_leave_bare_raises():
     loaded = swapper(tiny_networks.dfm(SIZE, celeb_mask=almost_nothing))
     with pytest.raises(ModelError, match="sees no face"):
         loaded.swap(aligned(picture()))
+
+
+@pytest.mark.parametrize("wrong", [np.nan, 0.0])
+def test_who_loads_a_model_after_it_computed_nonsense_gets_another_session(tmp_path, monkeypatch, wrong):
+    path = tmp_path / "anna.dfm"
+    path.write_bytes(tiny_networks.dfm(SIZE))
+    first = shared(path, "cpu")
+    worn = DfmSwapper(first)
+    good = first.run
+    monkeypatch.setattr(first, "run", lambda feeds: [output * np.float32(wrong) for output in good(feeds)])
+    with pytest.raises(ModelError, match="no numbers|black"):
+        worn.swap(aligned(picture()))
+    second = shared(path, "cpu")
+    assert second._use.loaded is not first._use.loaded
+    first.close()
+    second.close()

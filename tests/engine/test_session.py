@@ -417,6 +417,18 @@ def test_after_a_device_failed_new_sessions_are_made_on_it(offers, file):
     closed(third, fourth)
 
 
+def test_a_network_that_computes_nonsense_is_loaded_anew(offers, file):
+    first, other = shared(file, "cuda"), shared(file, "cuda:1")
+    first.distrust()
+    second = shared(file, "cuda")
+    assert len(offers.made) == 3
+    closed(first, shared(file, "cuda:1"), other)
+    np.testing.assert_array_equal(second.run(ONES)[0], [[2, 2, 2]])
+    assert len(offers.made) == 3
+    closed(second)
+    second.distrust()
+
+
 def test_an_input_that_does_not_fit_costs_nobody_the_session(offers, file):
     first = shared(file, "cpu")
     with pytest.raises(UnsupportedModelError):

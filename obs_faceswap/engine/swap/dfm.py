@@ -112,11 +112,13 @@ class DfmSwapper:
                 )
             # One NaN or infinity anywhere makes the sum one.
             if not np.isfinite(output.sum(dtype=np.float64)):
+                self._session.distrust()
                 raise ModelError(
                     f"The model gave values that are no numbers ({name}) on {self._session.provider}. "
                     "Choose another device, or another model."
                 )
         if float(outputs[1].max()) <= _BLACK:
+            self._session.distrust()
             raise ModelError(
                 f"The model gave a black face on {self._session.provider}. "
                 "Choose another device, or another model."
