@@ -208,7 +208,7 @@ def test_who_loads_a_model_after_it_computed_nonsense_gets_another_session(tmp_p
     worn = DfmSwapper(first)
     good = first.run
     monkeypatch.setattr(first, "run", lambda feeds: [output * np.float32(wrong) for output in good(feeds)])
-    with pytest.raises(ModelError, match="no numbers|black"):
+    with pytest.raises(ModelError, match=r"no numbers|black"):
         worn.swap(aligned(picture()))
     second = shared(path, "cpu")
     assert second._use.loaded is not first._use.loaded
