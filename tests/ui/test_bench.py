@@ -125,7 +125,7 @@ def test_memory_and_start_are_measured(bench, monkeypatch):
     monkeypatch.setattr(child, "ask", lambda task: child.TASKS[task.what](task))
     figures = bench("memory", "start")
     (memory,) = figures["memory"].values()
-    assert memory["frames"] == 400
+    assert memory["frames"] == 200
     assert memory["frames_at_1080p"] > 3 * 1920 * 1080 * 1.5 / 2**20
     assert set(memory) == {
         "libraries", "frames_at_1080p", "face_and_networks", "frames", "growth_over_frames",
