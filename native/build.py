@@ -10,19 +10,22 @@ import argparse
 import hashlib
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE.parent / "obs_faceswap/native"
 ZIG = "0.17.1"  # another version makes other bytes
 
+# The name is stored in the file; without one it would be the path it was built at.
+_MACOS = ("-fPIC", "-install_name", "@rpath/obs_faceswap.dylib")
 # For each file its system as zig calls it, the oldest ones that OBS 28 runs on, and what only it needs.
 TARGETS = {
     "linux-x86_64.so": ("x86_64-linux-gnu.2.17", "-fPIC"),
     "linux-aarch64.so": ("aarch64-linux-gnu.2.17", "-fPIC"),
     "windows-x86_64.dll": ("x86_64-windows-gnu", "-lapi-ms-win-core-synch-l1-2-0"),
-    "macos-x86_64.dylib": ("x86_64-macos.11.0", "-fPIC"),
-    "macos-aarch64.dylib": ("aarch64-macos.11.0", "-fPIC"),
+    "macos-x86_64.dylib": ("x86_64-macos.11.0", *_MACOS),
+    "macos-aarch64.dylib": ("aarch64-macos.11.0", *_MACOS),
 }
 WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wpedantic", "-Wconversion", "-Wno-sign-conversion")
 FLAGS = ("-std=c11", "-O3", "-shared", "-fvisibility=hidden", "-ffp-contract=off", *WARNINGS)
@@ -47,12 +50,13 @@ def command(compiler: list[str], result: Path) -> list[str]:
     return [*compiler, *FLAGS, f'-DSOURCES="{hash_of_sources()}"', "-o", str(result), *names]
 
 
-def build_one(name: str, target: str, more: str) -> None:
+def build_one(name: str, target: str, *more: str) -> None:
     """Builds for one system with zig."""
-    zig = [sys.executable, "-m", "ziglang", "cc", "-target", target, "-s", "-fno-sanitize=undefined", more]
-    subprocess.run(command(zig, RESULTS / f"obs_faceswap-{name}"), cwd=HERE, check=True)
-    for leftover in (*RESULTS.glob("*.pdb"), *RESULTS.glob("*.lib")):
-        leftover.unlink()
+    zig = [sys.executable, "-m", "ziglang", "cc", "-target", target, "-s", "-fno-sanitize=undefined", *more]
+    with tempfile.TemporaryDirectory(dir=RESULTS.parent) as folder:  # with what else the linker leaves there
+        built = Path(folder) / f"obs_faceswap-{name}"  # it is stored in the file
+        subprocess.run(command(zig, built), cwd=HERE, check=True)
+        built.replace(RESULTS / built.name)  # a process that has the old one keeps it
 
 
 def build_here(result: Path, *more: str, compiler: str = "gcc") -> None:
@@ -69,8 +73,8 @@ def main() -> None:
         build_here(chosen.gcc)
         return
     RESULTS.mkdir(exist_ok=True)
-    for name, (target, more) in TARGETS.items():
-        build_one(name, target, more)
+    for name, (target, *more) in TARGETS.items():
+        build_one(name, target, *more)
 
 
 if __name__ == "__main__":

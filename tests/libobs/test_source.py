@@ -382,3 +382,15 @@ def test_only_the_standard_library_is_needed():
     )
     ran = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+def test_obs_does_not_wait_for_the_engine_s_modules():
+    """What registers the type leaves out what only a filter needs."""
+    root = Path(obs_faceswap.__file__).parents[1]
+    code = (
+        f"import sys; sys.path.insert(0, {str(root)!r}); import obs_faceswap.plugin; "
+        "late = ('.worker', '.filter', '.loader', '.obs_properties'); "
+        "print(sorted(n for n in sys.modules if n.endswith(late)))"
+    )
+    ran = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
