@@ -6,7 +6,7 @@ from obs_faceswap.engine.loader import explain
 
 _FAULTS_ALLOWED = 5  # frames in a row; fewer are over before anybody could read of them
 _RETRY_S = (2.0, 5.0, 10.0, 30.0)  # waits before loading again; the last one repeats
-_REMEMBERED_S = 60.0  # what is over is told for so long
+_REMEMBERED_S = 30.0  # what is over is told for so long
 
 
 class Retries:
@@ -78,7 +78,7 @@ class Trouble:
         self._past, self._past_s = text, now_s
 
     def text(self, now_s: float) -> str:
-        """What is wrong, or was within the last minute; empty if nothing."""
+        """What is wrong, or was lately; empty if nothing."""
         if self.is_on:
             return self._what
         return self._past if now_s - self._past_s < _REMEMBERED_S else ""

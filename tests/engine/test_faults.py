@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import faulty_networks
@@ -22,7 +23,7 @@ from obs_faceswap.engine.formats import PixelFormat
 from obs_faceswap.engine.pipeline import Pipeline
 from obs_faceswap.engine.recovery import Retries, Trouble
 from obs_faceswap.engine.session import Session
-from obs_faceswap.engine.settings import Settings
+from obs_faceswap.engine.settings import Delay, Settings
 from obs_faceswap.engine.swap.dfm import DfmSwapper
 from obs_faceswap.engine.types import Shown
 from obs_faceswap.engine.wear import Worn
@@ -39,7 +40,7 @@ class Stage:
         self.loads = list(engines)
         self.exchange = Exchange()
         self.exchange.words[ex.SHOWING] = 1
-        self.worker = Worker(self.exchange, settings or Settings(face="Anna"), load=self._load, **more)
+        self.worker = Worker(self.exchange, settings or ANNA, load=self._load, **more)
         self.times_loaded = 0
         self.number = 0
         self.settle()
@@ -106,8 +107,9 @@ def model_of(network):
     return pipeline_of(DfmSwapper(session), session)
 
 
-WELL = Settings(face="Anna", morph=faulty_networks.WELL)
-ILL = Settings(face="Anna", morph=faulty_networks.ILL)
+ANNA = Settings(face="Anna", delay=Delay.OFF)
+WELL = replace(ANNA, morph=faulty_networks.WELL)
+ILL = replace(ANNA, morph=faulty_networks.ILL)
 
 
 @pytest.mark.parametrize(
@@ -276,7 +278,7 @@ def test_another_face_is_worn_although_the_old_network_never_answers(monkeypatch
     stuck.gate.clear()
     stage.offer()
     stage.worker.step()
-    stage.worker.set_settings(Settings(face="Bert"))
+    stage.worker.set_settings(replace(ANNA, face="Bert"))
     stage.settle()
     assert stage.frame() is Shown.SWAPPED
     assert other.finished
@@ -354,15 +356,15 @@ def test_retries_come_later_each_time_and_start_over():
     assert retries.is_patient()
 
 
-def test_trouble_is_told_from_some_frames_on_and_for_a_minute_after():
+def test_trouble_is_told_from_some_frames_on_and_for_a_while_after():
     trouble, error = Trouble(), ModelError("not a number.")
     told = [trouble.fault(error) for _ in range(recovery._FAULTS_ALLOWED + 2)]
     assert told == [False] * (recovery._FAULTS_ALLOWED - 1) + [True, False, False]
     assert trouble.text(0.0) == "not a number."
     assert trouble.fine(100.0)
     assert not trouble.fine(100.1)
-    assert "works again: not a number." in trouble.text(159.0)
-    assert trouble.text(161.0) == ""
+    assert "works again: not a number." in trouble.text(99.0 + recovery._REMEMBERED_S)
+    assert trouble.text(101.0 + recovery._REMEMBERED_S) == ""
 
 
 def test_a_single_bad_frame_is_not_told():
