@@ -28,7 +28,7 @@ _PER_CM = np.array([0.038483, -0.036120])
 _ORIGIN = np.array([0.49562, 0.50997])
 _COVERAGE = 2.2
 
-_AROUND_FACE = 0.1  # of a crop's side, on each side of the face: what masks and colors are made of
+_AROUND_FACE = 0.07  # of a crop's side, on each side of the face: what masks and colors are made of
 _NEARLY_ONE = 0.12  # crop pixels a frame pixel away from one that a swapper may choose its crop's side by
 
 # The nose and the cheeks beside it: below the lower lids and above the lips, without the outline, which

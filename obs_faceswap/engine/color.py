@@ -13,7 +13,7 @@ from obs_faceswap.engine.types import ImageBGR, Mask, SwappedFace, Tone
 Floats: TypeAlias = npt.NDArray[np.float32]
 Doubles: TypeAlias = npt.NDArray[np.float64]
 
-_SAMPLE_SIDE = 48  # statistics are taken on crops about that small; pixel noise is averaged away before
+_SAMPLE_SIDE = 36  # statistics are taken on crops about that small; pixel noise is averaged away before
 _AVERAGED = 4  # pixels a side that make a sample
 _FEWEST_SAMPLES = 16
 _INSIDE = 0.5  # DeepFaceLive's FaceMerger takes mask values above this as face

@@ -18,9 +18,10 @@ from obs_faceswap.engine.types import Frame, ImageBGR, Mask, Points, SwappedFace
 
 Doubles: TypeAlias = npt.NDArray[np.float64]
 
+_TAKES_NOTHING = 0.02  # of a swap by its mask: no eye sees more
 _SMALLEST = 1 / 255  # DeepFaceLive's FaceMerger: less than this of a mask is nothing
 
-_BAND_PIXELS = 1 << 17
+_BAND_PIXELS = 1 << 19
 _COARSE = (
     0.4  # crop pixels a frame pixel, up to which half of the frame's pixels show all that is in the crop
 )
@@ -69,7 +70,7 @@ def merge(frame: Frame, swapped: SwappedFace, warp: Warp, mask: Mask, settings: 
     if roi is None:
         return None
     stored = pixels.flipped(frame, roi)
-    face = _Face(frame, swapped, mask, _from_stored(frame, matrix), settings.opacity)
+    face = _Face(frame, swapped, _weights(mask, swapped), _from_stored(frame, matrix), settings.opacity)
     put = _way(face, stored)
     is_shown = [put(face, band) for band in _bands(stored)]
     return roi if any(is_shown) else None
@@ -80,13 +81,13 @@ class _Face:
     """What is put where.
 
     Attributes:
-        mask: the finished one, without the swap's own alpha.
+        weights: (S, S), 0..1 or bytes.
         matrix: from the frame's stored pixels to the crop's, (2, 3).
     """
 
     frame: Frame
     swapped: SwappedFace
-    mask: Mask
+    weights: Samples
     matrix: Doubles
     opacity: float
 
@@ -101,7 +102,7 @@ _Put: TypeAlias = Callable[[_Face, Roi], bool]  # puts the face into a band; whe
 def _way(face: _Face, stored: Roi) -> _Put:
     """How a face is put: as cheaply as its place allows."""
     if _lies_on_pixels(face, stored):
-        return partial(_copied, weights=_weights(face.mask, len(face.swapped.crop)))
+        return _copied
     layer, matrix = _layer(face)
     has_halves = pixels.chroma_step(face.frame.format) == (2, 2)
     if has_halves and _scale(matrix) <= _COARSE:
@@ -127,12 +128,12 @@ def _lies_on_pixels(face: _Face, stored: Roi) -> bool:
     return bool((corners >= 0).all() and (corners < len(face.swapped.crop)).all())
 
 
-def _copied(face: _Face, band: Roi, weights: Samples) -> bool:
+def _copied(face: _Face, band: Roi) -> bool:
     """Puts a band of a crop that lies on frame pixels."""
     corners = _through(face.matrix, [band[:2], (band[2] - 1, band[3] - 1)])
     (x0, y0), (x1, y1) = corners.min(0).astype(int), corners.max(0).astype(int) + 1
     there = np.s_[y0:y1, x0:x1]
-    weights = _with_alpha(weights[there], face.swapped, there)
+    weights = _bytes(face.weights[there])
     if not weights.any():
         return False
     if face.frame.flip:
@@ -177,17 +178,21 @@ def _twice(samples: Samples) -> Samples:
     return cv2.resize(samples, size_wh, interpolation=cv2.INTER_LINEAR)[2:-2, 2:-2]
 
 
-def _weights(mask: Mask, size: int) -> Samples:
-    """A mask as bytes, of the crop's size."""
-    weights = cv2.convertScaleAbs(mask, alpha=255)
-    return weights if len(mask) == size else cv2.resize(weights, (size, size), interpolation=cv2.INTER_LINEAR)
+def _weights(mask: Mask, swapped: SwappedFace) -> Samples:
+    """How much of each pixel of the crop is put back, (S, S): the mask times the swap's own alpha."""
+    size, alpha = len(swapped.crop), swapped.alpha
+    rough = None if alpha is None else _rough(alpha, mask)
+    if alpha is not None and rough is not None and float((rough * (1 - mask)).max()) < _TAKES_NOTHING:
+        return alpha
+    weights = _bytes(mask)
+    if len(mask) != size:
+        weights = cv2.resize(weights, (size, size), interpolation=cv2.INTER_LINEAR)
+    return weights if alpha is None else cv2.multiply(weights, alpha, dtype=cv2.CV_8U)
 
 
-def _with_alpha(weights: Samples, swapped: SwappedFace, there: tuple[slice, ...] = ()) -> Samples:
-    """Weights by how much of the crop is new there."""
-    if swapped.alpha is None:
-        return weights
-    return cv2.multiply(weights, swapped.alpha[there], dtype=cv2.CV_8U)
+def _bytes(weights: Samples) -> Samples:
+    """Weights as bytes, full at 255."""
+    return weights if weights.dtype == np.uint8 else cv2.convertScaleAbs(weights, alpha=255)
 
 
 def _from_stored(frame: Frame, matrix: Doubles) -> Doubles:
@@ -221,15 +226,19 @@ def _scale(matrix: Doubles) -> float:
 
 def _seen(mask: Mask, alpha: Mask | None) -> Samples:
     """Not 0 where something of a face is seen, (M, M) uint8; alpha is looked at about that finely."""
-    seen: Samples = (mask >= _SMALLEST).view(np.uint8)
+    seen: Samples = (mask >= _SMALLEST).astype(np.uint8)
     if alpha is None:
         return seen
-    step = max(1, len(alpha) // len(mask))
-    rough = (alpha[step // 2 :: step, step // 2 :: step] > 0).view(np.uint8)
-    side = min(len(seen), len(rough))
-    if len(alpha) != side * step:  # the grids do not fit: the mask alone says enough
+    rough = _rough(alpha, mask)
+    if rough is None:
         return seen
-    return np.asarray(seen & cv2.dilate(rough, _NEIGHBORS), np.uint8)
+    return np.asarray(seen & cv2.dilate((rough > 0).view(np.uint8), _NEIGHBORS), np.uint8)
+
+
+def _rough(alpha: Mask, mask: Mask) -> Mask | None:
+    """An alpha, looked at as finely as a mask is; None if one's side is no multiple of the other's."""
+    step = max(1, len(alpha) // len(mask))
+    return alpha[step // 2 :: step, step // 2 :: step] if len(alpha) == step * len(mask) else None
 
 
 _NEIGHBORS = np.ones((3, 3), np.uint8)
@@ -256,7 +265,7 @@ def _layer(face: _Face) -> tuple[Samples, Doubles]:
     OpenCV warps four channels without a border rule several times as fast as three with one; a border of
     the crop's own colors, with a weight of 0, does what the rule would.
     """
-    weights = _with_alpha(_weights(face.mask, len(face.swapped.crop)), face.swapped)
+    weights = _bytes(face.weights)
     crop, weights, matrix = _coarse_enough(face.swapped.crop, weights, face.matrix)
     new = encoded(face.frame, crop, face.swapped.tone)
     sides = (_BORDER,) * 4

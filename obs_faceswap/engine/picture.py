@@ -16,7 +16,7 @@ from obs_faceswap.engine.formats import PixelFormat
 from obs_faceswap.engine.pixels import Roi
 from obs_faceswap.engine.types import Frame, ImageBGR, Matrix, Points
 
-_TILE = 64  # px; tiles are converted once, where somebody asks for one of their pixels
+_TILE = 32  # px; tiles are converted once, where somebody asks for one of their pixels
 _KERNEL = 2  # pixels that cubic interpolation reaches to each side
 _FACTORS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)  # what chroma of half the size can be averaged by too
 

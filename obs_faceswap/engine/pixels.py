@@ -300,7 +300,7 @@ def _read(frame: Frame, roi: Roi, out: Samples) -> Samples:
         own = [part, *(plane[: len(part)] for plane in wide)]
         target = out[first :: components[1].y_step]
         if len(part):
-            target[:] = cv2.transform(cv2.merge(own), conversion.to_bgr)
+            cv2.transform(cv2.merge(own), conversion.to_bgr, dst=target)
     return out
 
 

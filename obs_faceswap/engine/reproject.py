@@ -24,6 +24,7 @@ _SIGMAS = (1.0, 8.0)  # cells: near points say where to, and where there are non
 _FAR_WEIGHT = 0.02  # of a cell's points, about: the far field counts only where none are near
 _ROUNDS = 2  # the second one follows what the first one smoothed away
 _EDGE = 0.008  # of the crop's side: softness of the face's edge
+_ROUGH = 64  # cells a side are enough to say how much is hidden
 _MOST_BARE = 0.1  # of the part of the outline that was hidden; more must not come out from under the swap
 
 
@@ -84,10 +85,11 @@ def _over_the_face(alpha: Mask, landmarks: Points) -> Mask:
 
 def hidden(mask: Mask, landmarks: Points, size: int) -> float:
     """How much of a face's outline (in pixels of a crop of side `size`) a mask covers, 0..1."""
-    scale = np.float32(len(mask) / size)
-    outline = hull((landmarks + 0.5) * scale - 0.5, len(mask))
+    step = max(1, len(mask) // _ROUGH)
+    rough = mask[step // 2 :: step, step // 2 :: step]
+    outline = hull((landmarks + 0.5) * np.float32(len(rough) / size) - 0.5, len(rough))
     area = float(outline.sum())
-    return float((mask * outline).sum()) / area if area else 0.0
+    return float((rough * outline).sum()) / area if area else 0.0
 
 
 def _sources(old: Points, new: Points, size: int) -> tuple[Floats, Floats]:

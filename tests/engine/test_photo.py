@@ -9,8 +9,10 @@ from obs_faceswap.engine import mask
 from obs_faceswap.engine.align import to_crop
 from obs_faceswap.engine.errors import FaceError
 from obs_faceswap.engine.settings import Settings
+from obs_faceswap.engine.swap import photo_draw as draw
 from obs_faceswap.engine.swap import photo_mesh as mesh
 from obs_faceswap.engine.swap.photo import PhotoSwapper
+from obs_faceswap.engine.swap.photo_shape import fit_pose
 
 FRONT = photo_heads.posed()
 PLAIN = Settings(color_transfer="none", keep_eyes="no", keep_mouth="no")
@@ -86,6 +88,31 @@ def test_the_swap_fades_where_a_turned_head_is_seen_edge_on(yaw):
     last = int(aligned.landmarks[:, 0].max())
     assert taken[last - 1] < 0.3
     assert taken[last - 40 : last].max() > 0.9
+
+
+@pytest.mark.parametrize(("yaw", "has_edge"), [(0, False), (45, True)])
+def test_the_edge_of_a_nose_before_a_cheek_is_found(yaw, has_edge):
+    points = photo_heads.posed(yaw=yaw, scale=27, center=(350, 350))
+    torn = draw.fields(points, fit_pose(points), (700, 700))[3]
+    assert (torn is not None) == has_edge
+    if torn is not None:
+        y, x = np.nonzero(torn)
+        beside = np.hypot(*(points[[1, 4, 197], :2].mean(axis=0) / 2 - (x.mean(), y.mean())))
+        assert beside < 40
+
+
+def test_steps_along_such_an_edge_are_smoothed_and_nothing_else():
+    steps = np.zeros((80, 80, 3), np.uint8)
+    for row in range(80):
+        steps[row, 30 + row // 4 * 2 :] = 200
+    torn = np.zeros((40, 40), np.uint8)
+    torn[5:35, 14:36] = 255
+    mended = steps.copy()
+    draw.mended(mended, torn)
+    assert np.abs(np.diff(mended[20:60].astype(int), axis=1)).max() < 80
+    assert np.array_equal(mended[:6], steps[:6])
+    assert np.array_equal(mended[:, :24], steps[:, :24])
+    draw.mended(steps, None)
 
 
 def test_colors_are_matched_to_the_scene_unless_switched_off():

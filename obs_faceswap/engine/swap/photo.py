@@ -114,7 +114,7 @@ class PhotoSwapper:
         mask = draw.around(alpha)
         if box is not None and self._keeps_mouth:
             lips = box.moved(target)[:, :2]
-            box.of(alpha)[:] *= 1 - draw.kept(lips, box.of(alpha).shape, mouth=True, eyes=False)
+            draw.keep(box.of(alpha), lips, mouth=True, eyes=False)
         return SwappedFace(crop, mask, alpha, tone)
 
     def _drawn(
@@ -123,7 +123,7 @@ class PhotoSwapper:
         """The part of a crop that shows the face, swapped, how much of it is, and what its colors lack."""
         shape, times = crop.shape[:2], draw.coarser(crop.shape)
         small = draw.smaller(crop, times)
-        u, v, alpha = draw.fields(target, pose, shape)
+        u, v, alpha, torn = draw.fields(target, pose, shape)
         texture, sides = self._textures.for_pose(pose)
         if self._eyes is Keep.AUTO:
             texture = self._gaze.step(texture, sides, crop, live)
@@ -134,6 +134,7 @@ class PhotoSwapper:
         wide = draw.enlarged(alpha, shape)
         swapped = draw.remapped(texture, draw.enlarged(u, shape), draw.enlarged(v, shape))
         swapped, tone = draw.shaded(swapped, ratio), None
+        draw.mended(swapped, torn)
         if self._matches_light:
             tone = self._light.step(draw.smaller(swapped, times), small, coarse[2])
         if self._eyes is Keep.YES:

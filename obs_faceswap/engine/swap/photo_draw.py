@@ -13,14 +13,18 @@ from obs_faceswap.engine.swap.photo_texture import SIDE
 from obs_faceswap.engine.types import ImageBGR, Mask
 
 Floats: TypeAlias = npt.NDArray[np.float32]
+Torn: TypeAlias = npt.NDArray[np.uint8] | None
 
 _EDGE_CM = 0.8  # from the outline inwards the swap fades in
 _OUTLINE_WEIGHT = TO_OUTLINE / _EDGE_CM
 # Cosine between a head's surface (an egg) and the line of sight where the swap begins and is full.
 _EDGE_ON, _SEEN = 0.02, 0.22
 _SOFT_STEPS = 7  # pixels of half resolution over which a silhouette is made soft
-_MASK_GROWN = 0.05  # of the crop's side: default erosion 1.1 and twice the blur's sigma of 2.8 percent
+_MASK_GROWN = 0.06  # of the crop's side: default erosion 1.1 and twice the blur's sigma of 2.8 percent
 _SHOWN = 0.02  # less of the swap is not seen
+# Neighbors at half resolution have texels up to about 20 apart on a face of 27 px a cm.
+_FAR_TEXELS, _LARGE_PX_PER_CM = 30.0, 27.0
+_STEP_BLUR = (7, 7)
 _COARSE_PX = 128  # what is smooth or only measured needs no more pixels a side than about that
 _MASK_PX = 160  # and masks, which are made soft
 
@@ -61,10 +65,11 @@ def box_of(target: Floats, size: int) -> Box | None:
     return Box(x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
 
 
-def fields(target: Floats, pose: Pose, shape_hw: tuple[int, int]) -> tuple[Floats, Floats, Mask]:
+def fields(target: Floats, pose: Pose, shape_hw: tuple[int, int]) -> tuple[Floats, Floats, Mask, Torn]:
     """For each pixel of a picture of half the size: texel x and y, and how much is swapped, 0..1.
 
-    They are smooth but for the face's edge, where the swap has faded.
+    They are smooth but for the face's edge, where the swap has faded, and where a nose hides a cheek; that
+    edge, where there is one, comes fourth (255, elsewhere 0).
 
     Args:
         target: (468, 3), where the swap has its mesh, px of the whole size.
@@ -80,7 +85,29 @@ def fields(target: Floats, pose: Pose, shape_hw: tuple[int, int]) -> tuple[Float
     x, y = (cv2.copyTo(field, seen, cv2.dilate(field, _NEIGHBORS)) for field in (x, y))
     # From the silhouette inwards the swap fades in, or the steps of half resolution would show there.
     inside = cv2.LUT(cv2.blur(seen, (_SOFT_STEPS, _SOFT_STEPS)), _INSIDE)
-    return _floats(x), _floats(y), _floats(np.minimum(alpha, 1) * inside)
+    alpha = np.minimum(alpha, 1) * inside
+    return _floats(x), _floats(y), _floats(alpha), _torn(x, _floats(alpha), pose.scale)
+
+
+def _torn(x: npt.NDArray[Any], alpha: Mask, px_per_cm: float) -> Torn:
+    """Where neighbors show texels that lie far apart."""
+    apart = cv2.morphologyEx(x, cv2.MORPH_GRADIENT, _NEIGHBORS)
+    far = _FAR_TEXELS * max(1.0, _LARGE_PX_PER_CM / max(px_per_cm, 1e-6))
+    torn = ((apart > far) & (alpha > _SHOWN)).astype(np.uint8) * np.uint8(255)
+    return torn if torn.any() else None
+
+
+def mended(picture: ImageBGR, torn: Torn) -> None:
+    """Smooths the steps of half resolution along an edge inside the swap, in place."""
+    if torn is None:
+        return
+    x, y, width, height = cv2.boundingRect(torn)
+    y0, x0 = max(y - 2, 0), max(x - 2, 0)
+    there = np.s_[y0 : y + height + 2, x0 : x + width + 2]
+    part = picture[2 * y0 : 2 * (y + height + 2), 2 * x0 : 2 * (x + width + 2)]
+    weight = cv2.resize(torn[there] * np.float32(1 / 255), (part.shape[1], part.shape[0]))
+    sharp = np.ascontiguousarray(part)
+    part[:] = cv2.blendLinear(cv2.GaussianBlur(sharp, _STEP_BLUR, 0), sharp, weight, 1 - weight)
 
 
 _NEIGHBORS = np.ones((3, 3), np.uint8)
@@ -141,7 +168,13 @@ def _facing_weight(pose: Pose) -> npt.NDArray[np.float64]:
 
 def kept(points: Floats, shape_hw: tuple[int, int], mouth: bool, eyes: bool) -> Mask:
     """Where the live picture is kept, 0..1."""
-    kept = np.zeros(shape_hw, np.float32)
+    shown = np.ones(shape_hw, np.float32)
+    keep(shown, points, mouth, eyes)
+    return np.asarray(1 - shown, np.float32)
+
+
+def keep(alpha: Mask, points: Floats, mouth: bool, eyes: bool) -> None:
+    """Takes away from a swap's alpha where the live picture is kept."""
     width = float(np.linalg.norm(points[33] - points[263]))
     sigma = max(0.6, width / _SOFT)
     if mouth:
@@ -149,26 +182,25 @@ def kept(points: Floats, shape_hw: tuple[int, int], mouth: bool, eyes: bool) -> 
         openness = float(np.clip((gap - _PARTED) / (_OPEN - _PARTED), 0, 1))
         inner, outer = points[list(mesh.INNER_LIPS)], points[list(mesh.OUTER_LIPS)]
         if openness > 0:
-            _fill(kept, inner + (outer - inner) * _MOUTH_GROWN * openness, openness, sigma)
+            _take(alpha, inner + (outer - inner) * _MOUTH_GROWN * openness, openness, sigma)
     if eyes:
         for eye in mesh.EYES:
             lids = points[list(eye)]
-            _fill(kept, lids.mean(axis=0) + (lids - lids.mean(axis=0)) * _EYE_SHRUNK, 1.0, sigma)
-    return kept
+            _take(alpha, lids.mean(axis=0) + (lids - lids.mean(axis=0)) * _EYE_SHRUNK, 1.0, sigma)
 
 
-def _fill(kept: Mask, ring: Floats, weight: float, sigma: float) -> None:
-    """Draws a ring of points, filled and with a soft edge."""
+def _take(alpha: Mask, ring: Floats, weight: float, sigma: float) -> None:
+    """Takes the inside of a ring of points away, with a soft edge."""
     margin = 4 * sigma + 2
     x0, y0 = np.maximum(np.floor(ring.min(axis=0) - margin), 0).astype(int).tolist()
     x1, y1 = np.maximum(np.ceil(ring.max(axis=0) + margin), 0).astype(int).tolist()
-    part = kept[y0:y1, x0:x1]
+    part = alpha[y0:y1, x0:x1]
     if not part.size:
         return
     hard = np.zeros(part.shape, np.uint8)
     corners = np.round((ring - (x0, y0)) * 16).astype(np.int32)
     cv2.fillPoly(hard, [corners], 255 * weight, cv2.LINE_AA, 4)
-    part[:] = np.maximum(part, cv2.GaussianBlur(hard, (0, 0), sigma) * np.float32(1 / 255))
+    part *= 1 - cv2.GaussianBlur(hard, (0, 0), sigma) * np.float32(1 / 255)
 
 
 def ratios(shading: Floats, u: Floats, v: Floats) -> Floats:

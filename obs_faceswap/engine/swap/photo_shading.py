@@ -27,6 +27,7 @@ _ENOUGH = 0.5  # of a frame's weight, for a texel's mean to be used
 _LEAST_SEEN = 0.05  # of all texels, for one half to be compared with the other
 _INNER = 0.6  # of the way to the texture's edge: further out hair casts its own shadows
 _UNSURE = 0.2  # slopes are known to about that: no two halves of a face are quite alike
+_SLOPE_EVERY = 4  # frames: it comes of a mean that changes slowly
 _STEEPEST = 1.0  # from the middle to the texture's edge
 _ACROSS = np.tile(np.linspace(-1, 1, _GRID, dtype=np.float32), (_GRID, 1))
 _SEEN = 0.25  # cosine to the line of sight below which the live face shows nothing to go by
@@ -42,6 +43,8 @@ class Shading:
         """Forgets the live person."""
         self._mean = np.zeros((_GRID, _GRID), np.float32)
         self._weight = np.zeros((_GRID, _GRID), np.float32)
+        self._sides = np.ones((_GRID, _GRID), np.float32)
+        self._frames = 0
 
     def step(
         self, crop: ImageBGR, live: Floats, facing: npt.NDArray[np.float64], source_slope: float
@@ -60,9 +63,12 @@ class Shading:
         ratio = np.clip((luma + _FLOOR) / (self._mean + _FLOOR), _LEAST, _MOST)
         trust = seen * _trusted() * self._weight / (self._weight + _FRAMES_TO_TRUST)
         change = 1 + (ratio - 1) * trust
-        slope = side_slope(self._mean, self._weight > _ENOUGH) - source_slope
-        slope = np.sign(slope) * max(abs(slope) - _UNSURE, 0.0)
-        return np.asarray(change * np.exp(slope * _ACROSS), np.float32)
+        if self._frames % _SLOPE_EVERY == 0:
+            slope = side_slope(self._mean, self._weight > _ENOUGH) - source_slope
+            slope = np.sign(slope) * max(abs(slope) - _UNSURE, 0.0)
+            self._sides = np.exp(slope * _ACROSS)
+        self._frames += 1
+        return np.asarray(change * self._sides, np.float32)
 
 
 def side_slope(luma: Floats, known: npt.NDArray[np.bool_]) -> float:

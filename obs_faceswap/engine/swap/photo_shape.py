@@ -24,6 +24,7 @@ _SMOOTHED_CM = 0.5
 _FREE_CM = 2.0  # this far inside the outline the source's shape is taken over in full
 _FREE_TO_Y = 3.0  # cm; below, at the mouth, what the expression does is larger than what people differ by
 _SLOWEST = 1 / 300  # of a frame's weight in the live person's mean shape
+_NOTHING = 1e-6  # far smaller numbers are many times as slow to multiply
 _SAME_CM = 0.01  # a mean that moved less than that gives the same shifts
 
 
@@ -80,7 +81,9 @@ def _smoothing() -> npt.NDArray[np.float32]:
     kernel[:, _RESTLESS] = 0
     weights = kernel / kernel.sum(axis=1, keepdims=True)
     free = np.clip(TO_OUTLINE / _FREE_CM, 0, 1) * np.clip((_FREE_TO_Y - HEAD[:, 1]) / _FREE_CM, 0, 1)
-    return np.asarray(weights * free[:, None], np.float32)
+    smoothing = weights * free[:, None]
+    smoothing[smoothing < _NOTHING] = 0
+    return np.asarray(smoothing, np.float32)
 
 
 _SMOOTHING = _smoothing()
