@@ -13,6 +13,7 @@ import ctypes
 import os
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -43,7 +44,8 @@ class Linux:
 
     def begin(self) -> None:
         """Names the calling thread, and with it those that it starts."""
-        (_TASKS / str(threading.get_native_id()) / "comm").write_bytes(_NAME.encode())
+        with suppress(OSError):  # a sandbox without /proc: then nothing is found to be lowered
+            (_TASKS / str(threading.get_native_id()) / "comm").write_bytes(_NAME.encode())
 
     def set_low(self, low: bool) -> bool:
         """All threads of the engine."""
@@ -54,7 +56,8 @@ class Linux:
 
     def threads(self) -> list[int]:
         """The engine's threads; not the one that covers the picture, which must never be late."""
-        names = {int(task.name): _name_of(task) for task in _TASKS.iterdir()}
+        tasks = _TASKS.iterdir() if _TASKS.is_dir() else ()
+        names = {int(task.name): _name_of(task) for task in tasks}
         return [
             thread
             for thread, name in names.items()

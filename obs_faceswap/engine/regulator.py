@@ -3,6 +3,7 @@
 Standard library only.
 """
 
+import threading
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -23,14 +24,15 @@ def no_host() -> Host | None:
 
 
 class Regulator:
-    """Belongs to the worker's thread, but for `note_swap`, which the thread that swaps may call."""
+    """Belongs to the worker's thread, but for `give_way` and `note_swap`, which the swapping one calls too."""
 
     def __init__(self, settings: Settings, read_host: ReadHost = no_host) -> None:
         """Starts with a full plan; `read_host` is asked about once a second."""
         self._governor = Governor(settings)
         self._read_host = read_host
         self._meter = Meter(CPU)
-        self._priority: Priority | None = None
+        self._of_thread = threading.local()  # the priority of each thread of the engine
+        self._notice = ""
         self._due_ns = 0.0
 
     @property
@@ -41,12 +43,15 @@ class Regulator:
     @property
     def text(self) -> str:
         """What was done, for the user; empty without a target."""
-        notice = self._priority.notice if self._priority is not None else ""
-        return " ".join(part for part in (self.plan.text, notice) if part)
+        return " ".join(part for part in (self.plan.text, self._notice) if part)
 
-    def begin(self) -> None:
-        """Takes over the calling thread's priority, and on Linux that of all threads it will start."""
-        self._priority = Priority()
+    def give_way(self) -> None:
+        """Gives the calling thread the plan's priority, and on Linux also the threads that it starts."""
+        if not hasattr(self._of_thread, "priority"):
+            self._of_thread.priority = Priority()
+        priority: Priority = self._of_thread.priority
+        priority.set_low(self.plan.low_priority)
+        self._notice = priority.notice
 
     def use(self, provider: str) -> None:
         """Starts to measure an engine that swaps on another device."""
@@ -86,5 +91,5 @@ class Regulator:
         seen = self._meter.take(now_s, frames_in, self._read_host(), is_reprojected)
         if seen is not None:
             self._governor.observe(seen)
-        if self._priority is not None:
-            self._priority.set_low(self.plan.low_priority)
+        if hasattr(self._of_thread, "priority"):  # else this thread is none of the engine's
+            self.give_way()

@@ -77,6 +77,7 @@ class Stream:
         exchange: where frames come from and go to.
         is_due: whether a frame that came in then is to be worked on; asked once for each.
         on_arrival: called with the time and number of each frame that is begun.
+        on_swapping: called on the thread that swaps, before each swap.
         on_swap: called with the milliseconds of each run of the swap.
         on_finished: called for each published frame.
     """
@@ -86,12 +87,14 @@ class Stream:
         exchange: Exchange,
         is_due: Callable[[int], bool],
         on_arrival: Callable[[int, int], None],
+        on_swapping: Callable[[], None],
         on_swap: Callable[[float], None],
         on_finished: Callable[[Finished], None],
     ) -> None:
         self._exchange = exchange
         self._is_due = is_due
-        self._on_arrival, self._on_swap, self._on_finished = on_arrival, on_swap, on_finished
+        self._on_arrival, self._on_swapping = on_arrival, on_swapping
+        self._on_swap, self._on_finished = on_swap, on_finished
         self._frames: SlotFrames | None = None
         self._seen = 0
         self._camera = Camera()
@@ -280,7 +283,12 @@ class Stream:
         begun = job.begun
         self._swap_since_ns = now_ns()
         self._begin_at_ns = self._swap_since_ns + max(0.0, self._swap.ns - _EARLY * self._begin.ns)
-        self._thread.start(lambda: engine.swap(begun))
+
+        def swap() -> "Swap | None":
+            self._on_swapping()
+            return engine.swap(begun)
+
+        self._thread.start(swap)
 
     def _collect(self, engine: Engine) -> bool:
         """Takes a finished swap, gives the network the next frame, and finishes the one it was made for."""

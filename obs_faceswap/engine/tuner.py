@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
-from obs_faceswap.engine.loader import explain
+from obs_faceswap.engine.loader import DEVICES, explain
 from obs_faceswap.engine.settings import Settings, option
 
 if TYPE_CHECKING:
@@ -102,4 +102,4 @@ def _told(settings: Mapping[str, str]) -> str:
 
 
 def _label(key: str, value: str) -> str:
-    return dict(option(key).choices).get(value, value)
+    return dict((*option(key).choices, *DEVICES.get())).get(value, value)

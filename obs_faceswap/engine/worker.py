@@ -112,7 +112,12 @@ class Worker:
         self._pace = Pace(now_ns())
         self._regulator = Regulator(settings, read_host)
         self._stream = Stream(
-            exchange, self._regulator.is_due, self._delay.arrived, self._regulator.note_swap, self._note
+            exchange,
+            self._regulator.is_due,
+            self._delay.arrived,
+            self._regulator.give_way,
+            self._regulator.note_swap,
+            self._note,
         )
         self.stats = Stats()
         self._stop = threading.Event()
@@ -176,7 +181,7 @@ class Worker:
     # --- the thread ---
 
     def _run(self) -> None:
-        self._regulator.begin()
+        self._regulator.give_way()
         next_s = time.monotonic()
         while not self._stop.is_set():
             try:
@@ -374,7 +379,7 @@ class Worker:
         if per_second is None:
             return notice
         delay_ms = self._exchange.words[ex.DELAY_NS] / 1e6
-        way = ", reprojected" if self._stream.is_reprojecting and not self._regulator.text else ""
+        way = ", reprojected" if self._stream.is_reprojecting else ""
         pace = f"{per_second:.0f} frames a second{way}, {delay_ms:.0f} ms behind."
         notices = (self._stream.notice, self._delay.notice, self._regulator.text, notice)
         return " ".join(part for part in (pace, *notices) if part)

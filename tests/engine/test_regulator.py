@@ -65,11 +65,11 @@ class Quiet:
 def test_a_game_gets_the_priority_and_the_notice_is_told(monkeypatch):
     monkeypatch.setattr(regulator_module, "Priority", Quiet)
     made = Regulator(Settings(target=Target.GAME))
-    made.begin()
+    made.give_way()
     made.each_second(1.0, 30, False)
     made.update(Settings())
     made.each_second(2.0, 60, False)
-    assert made._priority.lows == [True, False]
+    assert made._of_thread.priority.lows == [True, True, False]
     assert made.text == "It stays low."
 
 

@@ -1,5 +1,6 @@
 """Frames on their way through an engine: in a row, overlapped, reprojected; in their order, none twice."""
 
+import threading
 import time
 
 import pytest
@@ -27,10 +28,11 @@ class Made:
         self.exchange.words[ex.SHOWING] = 1
         self.exchange.current(KEY)
         self.exchange.lay_out()
-        self.arrived, self.swaps, self.done = [], [], []
+        self.arrived, self.swapping, self.swaps, self.done = [], [], [], []
         self.stream = Stream(
-            self.exchange, is_due, lambda *at: self.arrived.append(at), self.swaps.append, self.done.append
-        )
+            self.exchange, is_due, lambda *at: self.arrived.append(at),
+            lambda: self.swapping.append(threading.current_thread()), self.swaps.append, self.done.append,
+        )  # fmt: skip
 
     def offer(self, value=10, arrival_ns=None):
         slots = self.exchange.current(KEY)
@@ -195,6 +197,7 @@ def test_the_plan_asks_for_reprojection_and_fewer_swaps():
         made.exchange.choose(made.exchange.slots, now_ns())
     assert [swap for _, swap in made.engine.finished] == [None, 1, 1, 1, 1, 1]
     assert made.swaps == [1.0]
+    assert [thread.name for thread in made.swapping] == ["face swap network"]
 
 
 @pytest.mark.parametrize(("settings", "plan"), [(NEVER, Plan(reproject=True)), (AUTO, Plan())])

@@ -8,6 +8,7 @@ from obs_faceswap.engine import autotune as autotune_module
 from obs_faceswap.engine import tuner as tuner_module
 from obs_faceswap.engine.autotune import StoppedError, Tuning
 from obs_faceswap.engine.errors import FaceError
+from obs_faceswap.engine.loader import DEVICES
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.tuner import Tuner
 
@@ -43,11 +44,12 @@ def finished(measure):
     return made, news
 
 
-def test_what_is_done_and_what_came_out_is_told():
+def test_what_is_done_and_what_came_out_is_told(monkeypatch):
+    monkeypatch.setattr(DEVICES, "get", lambda: (("auto", "Automatic"), ("cpu", "Processor")))
     measure = Measure()
     made, news = finished(measure)
     assert news[:2] == ["Autotune starts …", "Autotune measures the swap on CPU (50%) …"]
-    assert made.text == "Autotune proposes Device: cpu, Target: Smooth picture. Swap: CPU, 60.0 ms."
+    assert made.text == "Autotune proposes Device: Processor, Target: Smooth picture. Swap: CPU, 60.0 ms."
     assert made.proposal == FOUND.settings
     assert measure.settings[0].face == "Anna"
     made.forget()
