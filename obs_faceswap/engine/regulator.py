@@ -24,7 +24,7 @@ def no_host() -> Host | None:
 
 
 class Regulator:
-    """Belongs to the worker's thread, but for `give_way` and `note_swap`, which the swapping one calls too."""
+    """Belongs to the worker's thread; `give_way` and `note_swap` are also called by the one that swaps."""
 
     def __init__(self, settings: Settings, read_host: ReadHost = no_host) -> None:
         """Starts with a full plan; `read_host` is asked about once a second."""
