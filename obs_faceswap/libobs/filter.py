@@ -14,6 +14,7 @@ from obs_faceswap.engine.worker import State, Status, Worker
 from obs_faceswap.libobs import report, stored
 from obs_faceswap.libobs.lag import lag
 from obs_faceswap.libobs.python_path import PythonPath
+from obs_faceswap.libobs.sound import SOUND
 from obs_faceswap.ui.obs_properties import Severity, View
 
 logger = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ class Filter:
         self._problem = 0
         self._cover.start()
         self._complain()
+        SOUND.add(self._source, exchange)
 
     # --- the engine: the UI thread, or the one that destroys ---
 
@@ -94,6 +96,7 @@ class Filter:
 
     def close(self) -> None:
         """Stops everything and frees all of it; may be called twice."""
+        SOUND.remove(self._source)
         self.stop_engine()
         self._cover.close()
         _free(self._obs, self.path)

@@ -1,9 +1,12 @@
 """A filter's properties: made when OBS asks for them, and what their buttons do. On OBS's UI thread."""
 
+from dataclasses import replace
+
 from obs_faceswap.engine.loader import DEVICES
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.libobs import abi, source, stored
 from obs_faceswap.libobs.api import obs
+from obs_faceswap.libobs.audio_sources import names
 from obs_faceswap.libobs.border import guarded
 from obs_faceswap.libobs.panel import ObsPanel
 from obs_faceswap.ui import obs_properties
@@ -57,5 +60,7 @@ def _view(handle: int | None) -> View:
 def build(handle: int | None) -> int:
     """The properties of a filter, or of the type alone, as libobs takes them over."""
     panel = ObsPanel(obs(), obs().obs_properties_create())
-    obs_properties.build(panel, _view(handle), Actions(_refresh, _changed, _autotune, _take_over))
+    audio = tuple((name, name) for name in names(obs(), source.TYPE.collect))
+    view = replace(_view(handle), audio_sources=audio)
+    obs_properties.build(panel, view, Actions(_refresh, _changed, _autotune, _take_over))
     return panel.address

@@ -24,6 +24,7 @@ from obs_faceswap.libobs.api import obs
 from obs_faceswap.libobs.border import COMPLAINTS, guarded
 from obs_faceswap.libobs.nursery import Nursery, prepare
 from obs_faceswap.libobs.planes import hide
+from obs_faceswap.libobs.sound import SOUND
 
 if TYPE_CHECKING:  # the rest is imported when there is a filter: OBS is waiting while this module is
     from obs_faceswap.libobs.filter import Filter
@@ -65,6 +66,7 @@ class FilterType:
             self._close_nursery()
             self._nursery = Nursery(self._library, self.adopt)
             self._nursery.start()
+        SOUND.start()
 
     def _register(self) -> None:
         found = native.find()
@@ -83,6 +85,7 @@ class FilterType:
 
     def unload(self) -> None:
         """Stops all engines; the filters that are alive cover their pictures from now on."""
+        SOUND.stop()
         self._is_loaded = False
         obs().obs_enable_source_type(ID, False)
         self._close_nursery()
@@ -98,6 +101,11 @@ class FilterType:
         nursery, self._nursery = self._nursery, None
         if nursery is not None:
             nursery.close()
+
+    @property
+    def collect(self) -> int | None:
+        """The address of the native function that names OBS's audio sources; None without the library."""
+        return self._library.address_of("collect") if self._library is not None else None
 
     def find(self, handle: int | None) -> "Filter | None":
         """The filter of a handle; None for a type's own properties or a filter that is gone."""

@@ -16,6 +16,7 @@ from obs_faceswap.engine.worker import State, Worker
 from obs_faceswap.libobs import abi
 from obs_faceswap.libobs import filter as filter_module
 from obs_faceswap.libobs.filter import native_filter, python_filter
+from obs_faceswap.libobs.sound import SOUND
 from obs_faceswap.libobs.stored import set_defaults
 
 ASYNC = abi.OBS_SOURCE_VIDEO | abi.OBS_SOURCE_ASYNC
@@ -437,6 +438,13 @@ def test_a_source_without_a_size_draws_nothing(make, obs):
     ticked(made)
     assert "gs_draw_sprite" not in obs.calls
     assert "obs_source_skip_video_filter" not in obs.calls
+
+
+def test_sound_knows_the_filter_while_it_lives(make):
+    made, address = make()
+    assert SOUND._listeners[address].exchange is made.exchange
+    made.close()
+    assert address not in SOUND._listeners
 
 
 def test_closing_frees_the_textures_inside_the_graphics_context(make, obs):

@@ -48,6 +48,7 @@ def obs(monkeypatch):
     monkeypatch.setattr(source, "TYPE", FilterType())
     monkeypatch.setattr(plugin, "TYPE", source.TYPE)
     monkeypatch.setattr(log, "install", lambda _: None)
+    monkeypatch.setattr(source, "SOUND", SimpleNamespace(start=lambda: None, stop=lambda: None))
     monkeypatch.setattr(source.native, "find", lambda: Found(None, "There is none."))
     return made
 
@@ -307,6 +308,22 @@ def test_the_panel_s_numbers(info, obs, home):
     assert erode["more"] == (-50.0, 50.0, 0.1)
     assert erode["suffix"] == " %"
     assert "smaller" in erode["help"]
+
+
+def test_the_panel_offers_the_audio_sources(info, obs, home, monkeypatch):
+    monkeypatch.setattr(properties, "names", lambda obs, collect: ["Mic", "Music"])
+    panel = info.get_properties(None)
+    assert [value for value, _ in obs.find(panel, "sync_audio")["items"]] == ["", "Mic", "Music"]
+
+
+def test_sound_is_looked_after_while_the_script_is_loaded(obs, monkeypatch):
+    told = []
+    monkeypatch.setattr(
+        source, "SOUND", SimpleNamespace(start=lambda: told.append(1), stop=lambda: told.append(0))
+    )
+    plugin.script_load(None)
+    plugin.script_unload()
+    assert told == [1, 0]
 
 
 def test_refresh_writes_the_status_anew(info, obs, home):
