@@ -21,6 +21,7 @@ from obs_faceswap.ui.bench.run import SECTIONS
 from obs_faceswap.ui.bench.scene import Subject
 from obs_faceswap.ui.bench.table import table
 from obs_faceswap.ui.bench.watch import NetworkWatch
+from obs_faceswap.ui.obs_websocket import ObsError
 
 
 @pytest.fixture
@@ -121,8 +122,13 @@ def test_stages_are_told_by_size(bench):
     assert all(stages["swap"] > 0 and stages["frame"] > stages["swap"] for stages in case.values())
 
 
+def no_obs():
+    raise ObsError("There is none.")
+
+
 def test_memory_and_start_are_measured(bench, monkeypatch):
     monkeypatch.setattr(child, "ask", lambda task: child.TASKS[task.what](task))
+    monkeypatch.setattr(processes, "find_obs", no_obs)
     figures = bench("memory", "start")
     (memory,) = figures["memory"].values()
     assert memory["frames"] == 200
@@ -131,7 +137,8 @@ def test_memory_and_start_are_measured(bench, monkeypatch):
         "libraries", "frames_at_1080p", "face_and_networks", "frames", "growth_over_frames",
         "most_over_frames",
     }  # fmt: skip
-    assert set(figures["start"]) == {"script_import", "first_swapped_frame_own"}
+    assert set(figures["start"]) == {"script_import", "script_in_obs", "first_swapped_frame_own"}
+    assert figures["start"].pop("script_in_obs") is None
     assert all(value > 0 for value in figures["start"].values())
 
 

@@ -13,6 +13,9 @@ from obs_faceswap.ui.bench.child import Task
 from obs_faceswap.ui.bench.plan import Case, Figures, Plan
 from obs_faceswap.ui.bench.scene import i420
 from obs_faceswap.ui.bench.timing import middle
+from obs_faceswap.ui.obs_config import Collection
+from obs_faceswap.ui.obs_websocket import ObsError
+from obs_faceswap.ui.throwaway_obs import ThrowawayObs, find_obs
 
 _SIZE_WH = (320, 180)
 _FACE_PX = 100  # few pixels: what grows with each frame grows with small ones too
@@ -23,11 +26,22 @@ _FRAMES = {
     "dfm_224": 50,
 }  # slow ones; the engine is the same
 
-# What OBS does with a script at its start, without OBS; the interpreter itself already runs there.
+# What OBS does first with a script, without OBS; the interpreter itself already runs there.
 _IMPORT = (
     "import sys, time; sys.path.insert(0, sys.argv[1]); started = time.perf_counter(); "
     "import obs_faceswap_filter; print((time.perf_counter() - started) * 1000)"
 )
+
+# Put round the script that OBS loads.
+_BEFORE = "import time\n_began_s = time.perf_counter()\n"
+_AFTER = """
+_load = script_load
+
+def script_load(settings):
+    _load(settings)
+    with open({answer!r}, "w", encoding="ascii") as file:
+        file.write(str((time.perf_counter() - _began_s) * 1000))
+"""
 
 
 def memory(plan: Plan) -> Figures:
@@ -48,10 +62,13 @@ def memory(plan: Plan) -> Figures:
 
 
 def start(plan: Plan) -> Figures:
-    """`start`: milliseconds that the script adds to OBS's start, and to the first swapped frame."""
+    """`start`: milliseconds that the script adds to OBS's start, and to the first swapped frame.
+
+    The script's own are of its import in a new process, and of its import and loading in a real OBS.
+    """
     frame = plan.folder / "start.i420"
     i420(plan.subject().scene(_SIZE_WH, _FACE_PX)).tofile(frame)
-    figures: Figures = {"script_import": _import_ms(plan)}
+    figures: Figures = {"script_import": _import_ms(plan), "script_in_obs": _in_obs_ms(plan)}
     cases = plan.small() if plan.quick else plan.all()
     for number, case in enumerate(cases):
         task = _task(plan, case, "start", frame, 0)
@@ -70,6 +87,24 @@ def _import_ms(plan: Plan) -> float:
         float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
         for _ in range(plan.count(9, 3))
     ]
+    return middle(runs)
+
+
+def _in_obs_ms(plan: Plan) -> float | None:
+    """The script's import and its `script_load` in OBS; None where none can be started."""
+    try:
+        find_obs()
+    except ObsError:
+        return None
+    answer, folder = plan.folder / "script-ms", plan.folder / "timed-script"
+    script = materials.write_script(folder, materials.own_folders())
+    text = script.read_text(encoding="utf-8")
+    script.write_text(_BEFORE + text + _AFTER.format(answer=str(answer)), encoding="utf-8")
+    runs = []
+    for _ in range(plan.count(5, 1)):
+        with ThrowawayObs(Collection([], script)) as started:
+            started.quit()
+        runs.append(float(answer.read_text("ascii")))
     return middle(runs)
 
 
