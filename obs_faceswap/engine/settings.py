@@ -59,6 +59,13 @@ class Keep(StrEnum):
     NO = "no"
 
 
+class Switch(StrEnum):
+    """On or off."""
+
+    ON = "on"
+    OFF = "off"
+
+
 class ColorTransfer(StrEnum):
     """How the swapped face takes on the colours of the scene."""
 
@@ -125,6 +132,7 @@ def _number(
 FACE = "Face"
 PRIVACY = "When your face cannot be swapped"
 LOOK = "Look"
+MODEL = "Model"
 MASK = "Mask"
 TRACKING = "Finding your face"
 PERFORMANCE = "Speed"
@@ -132,6 +140,7 @@ SOUND = "Delay and sound"
 
 SAME = "same"  # a stage's device: the one of the setting `device`
 
+_SWITCH_CHOICES = ((Switch.OFF, "Off"), (Switch.ON, "On"))
 _KEEP_CHOICES = (
     (Keep.AUTO, "Automatic (photo faces: yes, models: no)"),
     (Keep.YES, "Yes"),
@@ -142,6 +151,16 @@ _EYE_CHOICES = (
     (Keep.YES, "Yes"),
     (Keep.NO, "No (photo faces: a fixed gaze)"),
 )
+
+
+def _gamma(color: str, before: bool) -> Any:
+    """One color of one of both gammas."""
+    key, where = ("pre", "what the model sees") if before else ("post", "the new face")
+    return _number(
+        1.0, 0.01, 4.0, 0.01, f"{color} gamma {'before' if before else 'after'} the model",
+        f"Above 1 {where} has more {color.lower()}, below 1 less.", MODEL, shown=Shown.DFM,
+        deepfacelive=f"{key}_gamma_{color.lower()} 1",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,6 +242,22 @@ class Settings:
         0.0, -0.5, 0.5, 0.001, "Move up or down", "In parts of the crop's side; positive moves down.", LOOK,
         deepfacelive="face_y_offset 0",
     )  # fmt: skip
+    two_pass: Switch = _declare(
+        Kind.CHOICE, Switch.OFF, "Two passes",
+        "Gives the model its own face once more: closer to the other person, less of your expression, twice "
+        "the time.",
+        MODEL, choices=_SWITCH_CHOICES, shown=Shown.DFM, deepfacelive="two_pass off",
+    )  # fmt: skip
+    presharpen: float = _number(
+        0.0, 0.0, 10.0, 0.1, "Sharpen before the model", "Helps with a soft camera.", MODEL,
+        shown=Shown.DFM, deepfacelive="presharpen_amount 0",
+    )  # fmt: skip
+    pre_gamma_red: float = _gamma("Red", before=True)
+    pre_gamma_green: float = _gamma("Green", before=True)
+    pre_gamma_blue: float = _gamma("Blue", before=True)
+    post_gamma_red: float = _gamma("Red", before=False)
+    post_gamma_green: float = _gamma("Green", before=False)
+    post_gamma_blue: float = _gamma("Blue", before=False)
     mask_erode: float = _number(
         2.2, -50.0, 50.0, 0.1, "Mask erode",
         "Makes the mask smaller, or larger when negative. Percent of the crop's side.", MASK, unit="%",

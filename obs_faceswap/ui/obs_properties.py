@@ -93,7 +93,7 @@ def build(panel: Panel, view: View, actions: Actions) -> None:
     panel.help(REFRESH, "Brings status and faces up to date, and tries again what did not work.")
     installed = _installed()
     for label, options in groupby(OPTIONS, key=lambda option: option.group):
-        group = panel.group(f"group_{label}", label)
+        group = panel.group(_group_key(label), label)
         for option in options:
             _add(group, option, view, installed)
         if label == PERFORMANCE:
@@ -116,13 +116,19 @@ def _add_autotune(panel: Panel, view: View, actions: Actions) -> None:
 def show_what_matters(panel: Panel, settings: Settings, has_morph: bool) -> bool:
     """Shows the controls that mean something under these settings, hides the others; whether any changed."""
     kind = _kind(settings.face, settings.face_file)
-    changed = False
+    wanted: dict[str, bool] = {}
     for option in OPTIONS:
-        visible = _matters(option, settings, kind, has_morph)
-        if panel.is_visible(option.key) != visible:
-            panel.set_visible(option.key, visible)
-            changed = True
-    return changed
+        wanted[option.key] = visible = _matters(option, settings, kind, has_morph)
+        group = _group_key(option.group)
+        wanted[group] = wanted.get(group, False) or visible  # one with nothing in it goes as well
+    changed = [key for key, visible in wanted.items() if panel.is_visible(key) != visible]
+    for key in changed:
+        panel.set_visible(key, wanted[key])
+    return bool(changed)
+
+
+def _group_key(label: str) -> str:
+    return f"group_{label}"
 
 
 def _add(panel: Panel, option: Option, view: View, installed: list[InstalledFace]) -> None:

@@ -1,4 +1,6 @@
+import cv2
 import numpy as np
+import onnx
 import pytest
 import tiny_networks
 from onnx import helper
@@ -214,3 +216,115 @@ def test_who_loads_a_model_after_it_computed_nonsense_gets_another_session(tmp_p
     assert second._use.loaded is not first._use.loaded
     first.close()
     second.close()
+
+
+def graded(crop, size=SIZE, **chosen):
+    """The identity's answer: what the network gave of what it saw, twice inverted."""
+    loaded = swapper(copying(size))
+    loaded.update(Settings(**chosen))
+    return loaded.swap(aligned(crop)).crop
+
+
+def copying(size=SIZE, halves=False) -> bytes:
+    """A `.dfm` that gives back what it sees, at half its brightness where told."""
+    factor = {"factor": np.float32(0.5 if halves else 1.0), "ones": np.ones((1, size, size, 1), np.float32)}
+    nodes = [
+        helper.make_node("Mul", ["in_face:0", "factor"], ["out_celeb_face:0"]),
+        helper.make_node("Identity", ["ones"], ["out_face_mask:0"]),
+        helper.make_node("Identity", ["ones"], ["out_celeb_face_mask:0"]),
+    ]
+    return network(nodes=nodes, constants=factor)
+
+
+COLORS = ("blue", "green", "red")  # as pictures hold them
+
+
+@pytest.mark.parametrize("place", ["pre", "post"])
+@pytest.mark.parametrize("color", COLORS)
+def test_each_gamma_changes_its_own_color_alone(place, color):
+    """DeepFaceLive's post gamma takes green for blue and blue for green."""
+    crop = picture()
+    found = graded(crop, **{f"{place}_gamma_{color}": 2.0})
+    wanted = crop.astype(np.float64)
+    channel = COLORS.index(color)
+    wanted[..., channel] = 255 * (wanted[..., channel] / 255) ** (1 / 2.0)
+    assert np.abs(found - wanted).max() <= 0.51
+
+
+def test_gamma_of_1_and_no_sharpening_change_nothing():
+    assert np.array_equal(graded(picture()), picture())
+
+
+@pytest.mark.parametrize("amount", [0.5, 3.0])
+def test_the_crop_is_sharpened_by_what_a_blur_of_one_pixel_takes_away(amount):
+    crop = picture()
+    values = crop / 255
+    soft = cv2.GaussianBlur(values, (0, 0), 1.0)
+    wanted = np.clip(values * (1 + amount) - soft * amount, 0, 1) * 255
+    assert np.abs(graded(crop, presharpen=amount) - wanted).max() <= 0.51
+
+
+def test_sharpening_comes_before_gamma():
+    crop = picture()
+    values = crop / 255
+    sharp = np.clip(2 * values - cv2.GaussianBlur(values, (0, 0), 1.0), 0, 1)
+    found = graded(crop, presharpen=1.0, pre_gamma_red=3.0)[..., 2]
+    assert np.abs(found - 255 * sharp[..., 2] ** (1 / 3)).max() <= 0.51
+
+
+def test_two_passes_give_the_model_its_own_face():
+    loaded = swapper(copying(halves=True))
+    crop = picture()
+    once = loaded.swap(aligned(crop)).crop
+    loaded.update(Settings(two_pass="on"))
+    twice = loaded.swap(aligned(crop)).crop
+    assert np.abs(once - crop / 2.0).max() <= 0.51
+    assert np.abs(twice - crop / 4.0).max() <= 0.51
+
+
+def test_gamma_before_acts_once_and_after_once_with_two_passes():
+    crop = picture()
+    found = graded(crop, two_pass="on", pre_gamma_green=2.0, post_gamma_red=0.5)
+    wanted = (crop / 255) ** (1.0, 0.5, 2.0) * 255
+    assert np.abs(found - wanted).max() <= 0.51
+
+
+def test_with_two_passes_the_live_faces_mask_is_the_first_and_the_new_ones_the_last():
+    """The masks are the blue of what the network sees, the face is its half."""
+    nodes = [
+        helper.make_node("Mul", ["in_face:0", "half"], ["out_celeb_face:0"]),
+        helper.make_node("Slice", ["in_face:0", "zero", "one", "axis"], ["blue"]),
+        helper.make_node("Identity", ["blue"], ["out_face_mask:0"]),
+        helper.make_node("Identity", ["blue"], ["out_celeb_face_mask:0"]),
+    ]
+    constants = {
+        "half": np.float32(0.5), "zero": np.array([0]), "one": np.array([1]), "axis": np.array([3]),
+    }  # fmt: skip
+    loaded = swapper(network(nodes=nodes, constants=constants))
+    loaded.update(Settings(two_pass="on"))
+    blue = picture()[..., 0] / 255
+    assert loaded.swap(aligned(picture())).mask == pytest.approx(blue * blue / 2, abs=1e-5)
+
+
+@pytest.mark.parametrize("morph", [False, True])
+def test_a_model_in_half_precision_is_worn(morph):
+    halved = as_half(tiny_networks.dfm(SIZE, morph=morph))
+    assert {info.dtype for info in Session(halved, "cpu").inputs} == {"float16"}
+    loaded = swapper(halved)
+    loaded.update(Settings(morph=1.0))
+    crop = picture()
+    assert np.abs(loaded.swap(aligned(crop)).crop.astype(int) - (255 - crop)).max() <= 1
+    assert loaded.swap(aligned(crop)).mask.dtype == np.float32
+
+
+def as_half(network_bytes: bytes) -> bytes:
+    """A network with float16 in the place of each float32."""
+    made = onnx.load_from_string(network_bytes)
+    for value in (*made.graph.input, *made.graph.output):
+        value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
+    for tensor in made.graph.initializer:
+        values = onnx.numpy_helper.to_array(tensor)
+        if values.dtype == np.float32:
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), tensor.name))
+    onnx.checker.check_model(made, full_check=True)
+    return made.SerializeToString()

@@ -163,7 +163,16 @@ def test_only_what_means_something_is_shown(installed, face, has_morph, hidden):
 def _of_other_kinds(face):
     """Settings that the declaration keeps for photo faces or for models alone."""
     wanted = {"bert": "dfm"}.get(face, "photo")
-    return {option.key for option in OPTIONS if option.shown in {"photo", "dfm"} - {wanted}}
+    hidden = {option.key for option in OPTIONS if option.shown in {"photo", "dfm"} - {wanted}}
+    return hidden | {f"group_{label}" for label in {"Model"} if wanted != "dfm"}
+
+
+def test_a_group_with_nothing_in_it_is_hidden(installed):
+    panel = built(Settings(face="Anna"))
+    assert "group_Model" in panel.hidden
+    assert "group_Mask" not in panel.hidden
+    assert show_what_matters(panel, Settings(face="bert"), False)
+    assert "group_Model" not in panel.hidden
 
 
 def test_a_change_is_said_once(installed):

@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 from obs_faceswap.engine.errors import FaceUnseenError, ModelError, UnsupportedModelError
 from obs_faceswap.engine.session import Session, TensorInfo
-from obs_faceswap.engine.settings import Settings
+from obs_faceswap.engine.settings import Settings, Switch
+from obs_faceswap.engine.swap.grade import Grade
 from obs_faceswap.engine.types import AlignedFace, ImageBGR, Mask, SwappedFace
 
 # DeepFaceLive, modelhub/DFLive/DFMModel.py: names are looked for inside the tensors' names, outputs are taken
@@ -16,7 +17,7 @@ from obs_faceswap.engine.types import AlignedFace, ImageBGR, Mask, SwappedFace
 _FACE, _MORPH = "in_face", "morph_value"
 _OUTPUTS = ("out_face_mask", "out_celeb_face", "out_celeb_face_mask")
 _CHANNELS = (1, 3, 1)
-_DEFAULT_MORPH = 0.75
+_TYPES = ("float32", "float16")
 
 _BLACK = 2 / 255  # a network that fails in half precision gives this or less everywhere
 
@@ -28,9 +29,9 @@ _ADVICE = "Choose another .dfm file."
 class DfmSwapper:
     """Puts the face of a `.dfm` on aligned crops.
 
-    Contract: input `in_face` (N, R, R, 3) float32, BGR, 0..1; perhaps a second input `morph_value` (1,);
-    outputs in this order: the live face's mask (N, R, R, 1), the new face (N, R, R, 3), the new face's mask
-    (N, R, R, 1).
+    Contract: input `in_face` (N, R, R, 3) float32 or float16, BGR, 0..1; perhaps a second input `morph_value`
+    (1,); outputs in this order: the live face's mask (N, R, R, 1), the new face (N, R, R, 3), the new face's
+    mask (N, R, R, 1).
     """
 
     def __init__(self, session: Session) -> None:
@@ -44,7 +45,7 @@ class DfmSwapper:
         self._face, self._morph_input = _checked_inputs(session.inputs)
         _check_outputs(session.outputs)
         self._resolution = _resolution_of(self._face)
-        self._morph = _DEFAULT_MORPH
+        self.update(Settings())
         self._try()
 
     @property
@@ -58,8 +59,10 @@ class DfmSwapper:
         return self._resolution
 
     def update(self, settings: Settings) -> None:
-        """Takes over the settings that act on this swapper: morph."""
+        """Takes over the settings that act on this swapper: morph, the grade, and a second pass."""
         self._morph = settings.morph
+        self._grade = Grade.of(settings)
+        self._passes_twice = settings.two_pass is Switch.ON
 
     @property
     def is_upright(self) -> bool:
@@ -79,24 +82,32 @@ class DfmSwapper:
                 one without a swap and the no-face policy covers it.
         """
         size = aligned.crop.shape[0]
-        face_mask, face, celeb_mask = self._run(_resized(aligned.crop, self._resolution))
+        face_mask, face, celeb_mask = self._new_face(_resized(aligned.crop, self._resolution))
         mask = np.clip(face_mask, 0, 1) * np.clip(celeb_mask, 0, 1)
         if float(mask.mean()) < _LEAST_MASK:
             raise FaceUnseenError(
                 "The model sees no face in this frame. Turn to the camera, or use more light."
             )
-        return SwappedFace(_resized(_as_bytes(face), size), _resized(mask, size))
+        return SwappedFace(_resized(_as_bytes(self._grade.finished(face)), size), _resized(mask, size))
+
+    def _new_face(self, crop: ImageBGR) -> tuple[Mask, Mask, Mask]:
+        """The live face's mask, and the new face and its mask: those of the last pass."""
+        face_mask, face, celeb_mask = self._run(self._grade.prepared(_as_values(crop)))
+        if self._passes_twice:
+            _, face, celeb_mask = self._run(np.clip(face, 0, 1))
+        return face_mask, face, celeb_mask
 
     def _try(self) -> None:
         """Runs the network on a picture with something in it, which zeros (the warm-up) are not."""
         ramp = np.linspace(40, 215, self._resolution).astype(np.uint8)
-        self._run(np.tile(ramp[:, None], (self._resolution, 1, 3)))
+        self._run(_as_values(np.tile(ramp[:, None], (self._resolution, 1, 3))))
 
-    def _run(self, crop: ImageBGR) -> tuple[Mask, Mask, Mask]:
-        """Mask (R, R), face (R, R, 3), mask (R, R) for a crop (R, R, 3)."""
-        feeds: dict[str, npt.NDArray[Any]] = {self._face.name: crop[None] * np.float32(1 / 255)}
+    def _run(self, crop: Mask) -> tuple[Mask, Mask, Mask]:
+        """Mask (R, R), face (R, R, 3), mask (R, R) for a crop (R, R, 3), 0..1."""
+        seen = crop[None].astype(self._face.dtype, copy=False)
+        feeds: dict[str, npt.NDArray[Any]] = {self._face.name: seen}
         if self._morph_input is not None:
-            feeds[self._morph_input.name] = np.array([self._morph], np.float32)
+            feeds[self._morph_input.name] = np.array([self._morph], self._morph_input.dtype)
         outputs = self._session.run(feeds)
         self._check_values(outputs)
         face_mask, face, celeb_mask = (np.asarray(output, np.float32)[0] for output in outputs)
@@ -134,9 +145,9 @@ def _checked_inputs(inputs: tuple[TensorInfo, ...]) -> tuple[TensorInfo, TensorI
             f"found {', '.join(names) or 'none'}. {_ADVICE}"
         )
     for info in inputs:
-        if info.dtype != "float32":
+        if info.dtype not in _TYPES:
             raise UnsupportedModelError(
-                f"The model's {info.name} should be float32 and is {info.dtype}. {_ADVICE}"
+                f"The model's {info.name} should be {' or '.join(_TYPES)} and is {info.dtype}. {_ADVICE}"
             )
     return inputs[0], inputs[1] if len(inputs) == 2 else None
 
@@ -172,6 +183,10 @@ def _misnamed(outputs: tuple[TensorInfo, ...]) -> bool:
     """Whether an output carries the name of another place; other names are left to the order."""
     names = [info.name.partition(":")[0] for info in outputs]
     return any(name in _OUTPUTS and name != place for name, place in zip(names, _OUTPUTS, strict=True))
+
+
+def _as_values(crop: ImageBGR) -> Mask:
+    return crop * np.float32(1 / 255)
 
 
 def _as_bytes(face: Mask) -> ImageBGR:
