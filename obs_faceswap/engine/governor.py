@@ -24,6 +24,8 @@ _SHARE_OF_A_GAME = 0.25  # of the processors or of the graphics card that a game
 _BLAME_S = 60.0  # on the last step; when the program is as late as before, the engine is not why
 _FIRST_PARDON_S = 300.0  # doubled each time
 _LATE_GAIN = 0.1  # weight of a second in the mean of late frames
+_RATE_GAIN = 0.2  # weight of a second in the camera's mean rate
+_STICKS = 0.65  # between two numbers of frames left out; half would be the middle
 _TOLD_S = 60.0  # late frames are told for so long
 _NEVER_S = float("-inf")
 
@@ -36,7 +38,8 @@ class Plan:
         reproject: frames between two swaps show the newest swap moved to where the face is now.
         search_every_s: time between two searches for new faces while the face is followed.
         crop_limit_px: the longest side of the picture that a face is drawn in; None: as fine as the frame.
-        max_fps: frames a second that are worked on at most; None: all.
+        max_fps: about how many frames a second are to be worked on at most; None: all.
+        every: what comes nearest to that with even steps: one frame of so many is worked on.
         max_swap_fps: runs of the swap a second at most; None: all. It means something while reprojecting.
         low_priority: the engine's threads give way to all others.
         text: what was done, for the user; empty without a target.
@@ -46,6 +49,7 @@ class Plan:
     search_every_s: float = _SEARCH_EVERY_S
     crop_limit_px: int | None = None
     max_fps: float | None = None
+    every: int = 1
     max_swap_fps: float | None = None
     low_priority: bool = False
     text: str = ""
@@ -95,7 +99,7 @@ _SMOOTH = (
     Plan(search_every_s=1.0, reproject=True, crop_limit_px=256),
     # From here on the frame rate gives way too, so only a program that is late leads here.
     Plan(search_every_s=1.0, reproject=True, crop_limit_px=256, max_swap_fps=10.0),
-    Plan(search_every_s=1.0, reproject=True, crop_limit_px=256, max_swap_fps=8.0, max_fps=20.0),
+    Plan(search_every_s=1.0, reproject=True, crop_limit_px=256, max_swap_fps=8.0, max_fps=15.0),
 )
 _SMOOTH_KEEPS_RATE = 4
 _GAME = tuple(
@@ -103,12 +107,33 @@ _GAME = tuple(
     for plan in (
         Plan(search_every_s=0.25, crop_limit_px=448, max_fps=30.0, max_swap_fps=20.0),
         Plan(search_every_s=0.5, crop_limit_px=384, max_fps=30.0, max_swap_fps=15.0),
-        Plan(search_every_s=0.5, crop_limit_px=320, max_fps=24.0, max_swap_fps=12.0),
-        Plan(search_every_s=1.0, crop_limit_px=256, max_fps=20.0, max_swap_fps=10.0),
+        Plan(search_every_s=0.5, crop_limit_px=320, max_fps=30.0, max_swap_fps=12.0),
+        Plan(search_every_s=1.0, crop_limit_px=256, max_fps=15.0, max_swap_fps=10.0),
         Plan(search_every_s=1.0, crop_limit_px=192, max_fps=15.0, max_swap_fps=7.5),
     )
 )
 _LADDERS = {Target.OFF: (Plan(),), Target.SMOOTH: _SMOOTH, Target.GAME: _GAME}
+
+
+class _Camera:
+    """The camera's frame rate, and which even part of it comes nearest to a limit."""
+
+    def __init__(self) -> None:
+        self._fps = 0.0
+        self._known: dict[float, int] = {}
+
+    def note(self, fps: float) -> None:
+        """Notes a second's rate."""
+        self._fps += _RATE_GAIN * (fps - self._fps) if self._fps else fps
+
+    def every(self, limit_fps: float | None) -> int:
+        """One frame of so many is to be worked on; it does not flicker between two numbers."""
+        if limit_fps is None:
+            return 1
+        ratio, known = self._fps / limit_fps, self._known.get(limit_fps, 0)
+        if abs(ratio - known) > _STICKS:
+            self._known[limit_fps] = max(1, round(ratio))
+        return max(1, self._known.get(limit_fps, 1))
 
 
 class _Blame:
@@ -143,6 +168,7 @@ class Governor:
         self._settings = settings
         self._stairs: Stairs | None = None  # from the first observation on
         self._blame = _Blame()
+        self._camera = _Camera()
         self._lates: deque[tuple[float, int]] = deque()
         self.plan = self._made()
 
@@ -160,6 +186,7 @@ class Governor:
         self._note_late(seen)
         stairs = self._stairs = self._stairs or Stairs(len(self._ladder) - 1, seen.now_s)
         if seen.swap_fps > 0:  # without a face nothing can be learned about the swap
+            self._camera.note(seen.camera_fps)
             stairs.judge(seen.now_s, self._steps_called_for(seen), self._may_climb(seen))
             if self._settings.target is Target.SMOOTH and self._blame.is_pardoned(seen, stairs):
                 stairs.forgive(seen.now_s)
@@ -181,8 +208,9 @@ class Governor:
             plan = _without_reprojection(plan)
         if covers_other_faces(settings):
             plan = replace(plan, search_every_s=min(plan.search_every_s, _COVERING_SEARCH_S))
-        asked = settings.target_fps
-        return replace(plan, max_fps=min(asked, plan.max_fps or asked)) if asked else plan
+        limits = [limit for limit in (plan.max_fps, settings.target_fps) if limit]
+        max_fps = min(limits, default=None)
+        return replace(plan, max_fps=max_fps, every=self._camera.every(max_fps))
 
     # --- down ---
 
@@ -218,8 +246,7 @@ class Governor:
         return needed_ms * wanted_fps <= _ROOM * 1000
 
     def _wanted_fps(self, seen: Observation) -> float:
-        asked = self._settings.target_fps
-        return min(asked, seen.camera_fps) if asked else seen.camera_fps
+        return seen.camera_fps / self._camera.every(self._settings.target_fps or None)
 
     # --- telling ---
 
@@ -245,8 +272,8 @@ def _without_reprojection(plan: Plan) -> Plan:
 def _given_up(plan: Plan) -> list[str]:
     """What a plan does without, for the user; that frames are reprojected is told with their rate."""
     parts = []
-    if plan.max_fps:
-        parts.append(f"at most {plan.max_fps:g} frames a second")
+    if plan.every > 1:
+        parts.append(f"one frame of {plan.every}")
     if plan.max_swap_fps:
         parts.append(f"at most {plan.max_swap_fps:g} swaps a second")
     if plan.search_every_s > _SEARCH_EVERY_S:

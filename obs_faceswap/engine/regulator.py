@@ -15,8 +15,6 @@ from obs_faceswap.engine.settings import Settings
 
 ReadHost: TypeAlias = Callable[[], Host | None]
 
-_EARLY = 0.25  # of the time between two frames: a frame that comes so much too soon is still in time
-
 
 def no_host() -> Host | None:
     """For a worker without a program that shows its frames."""
@@ -33,7 +31,7 @@ class Regulator:
         self._meter = Meter(CPU)
         self._of_thread = threading.local()  # the priority of each thread of the engine
         self._notice = ""
-        self._due_ns = 0.0
+        self._begun = -1  # number of the frame that was begun last
 
     @property
     def plan(self) -> Plan:
@@ -61,15 +59,11 @@ class Regulator:
         """Takes over changed settings."""
         self._governor.update(settings)
 
-    def is_due(self, arrival_ns: int) -> bool:
-        """Whether the plan's frame rate allows a frame that came in then; True counts it as begun."""
-        if self.plan.max_fps is None:
-            return True
-        period_ns = 1e9 / self.plan.max_fps
-        if arrival_ns < self._due_ns - _EARLY * period_ns:
+    def is_due(self, sequence: int) -> bool:
+        """Whether the plan has a frame of that number worked on; True counts it as begun."""
+        if 0 <= sequence - self._begun < self.plan.every:
             return False
-        is_in_step = arrival_ns - self._due_ns < period_ns  # else it was a pause, and is not made up for
-        self._due_ns = (self._due_ns if is_in_step else arrival_ns) + period_ns
+        self._begun = sequence
         return True
 
     def note_frame(self, ms: float) -> None:

@@ -75,7 +75,7 @@ class Stream:
 
     Args:
         exchange: where frames come from and go to.
-        is_due: whether a frame that came in then is to be worked on; asked once for each.
+        is_due: whether a frame of that number is to be worked on; may be asked again for one that is not.
         on_arrival: called with the time and number of each frame that is begun.
         on_swapping: called on the thread that swaps, before each swap.
         on_swap: called with the milliseconds of each run of the swap.
@@ -223,7 +223,7 @@ class Stream:
             held = [job.target for job in (self._swapping,) if job is not None and job.slots is slots]
             target = exchange.result_slot(held, slots)
             # All of them hold results that wait to be shown, or the plan leaves this frame out.
-            if target is None or not self._is_due(meta.arrival_ns):
+            if target is None or not self._is_due(int(meta.sequence)):
                 return None
             ctypes.memmove(slots.addresses[target], slots.addresses[index], slots.slot_bytes)
             slots.metas[target] = meta

@@ -45,7 +45,7 @@ class Machine:
         finer = min(1.0, (plan.crop_limit_px or 512) / 512)
         frame_ms = self.frame_ms * slower * (0.8 + 0.02 / plan.search_every_s)
         swap_ms = self.swap_ms * slower * finer**2
-        most_fps = min(self.camera_fps, plan.max_fps or self.camera_fps)
+        most_fps = self.camera_fps / plan.every
         serial_ms = frame_ms if plan.reproject else frame_ms + swap_ms
         fps = min(most_fps, 1000 / serial_ms)
         swap_fps = min(fps, plan.max_swap_fps or fps, 1000 / swap_ms)
@@ -95,7 +95,25 @@ def test_a_slow_swap_is_reprojected_soon_and_for_good() -> None:
 
 def test_the_rate_asked_for_is_neither_missed_nor_passed() -> None:
     plans = run(Machine(swap_ms=40), replace(SMOOTH, target_fps=15), 300)
-    assert {(plan.max_fps, plan.reproject) for plan in plans} == {(15, False)}
+    assert {(plan.every, plan.reproject) for plan in plans[1:]} == {(2, False)}
+
+
+@pytest.mark.parametrize(
+    ("camera_fps", "limit", "every"),
+    [(30, 15, 2), (30, 30, 1), (30, 60, 1), (60, 30, 2), (50, 30, 2), (25, 15, 2), (24, 15, 2), (60, 15, 4)],
+)
+def test_frames_are_left_out_evenly(camera_fps: float, limit: float, every: int) -> None:
+    plans = run(Machine(camera_fps=camera_fps, swap_ms=5), replace(SMOOTH, target_fps=limit), 30)
+    assert plans[-1].every == every
+
+
+def test_a_camera_between_two_even_rates_makes_no_swing() -> None:
+    governor, dice, seen = Governor(replace(SMOOTH, target_fps=20)), random.Random(3), set()
+    for second in range(600):
+        rate = 30.0 + dice.gauss(0, 1.5)
+        governor.observe(replace(Machine().second(float(second), governor.plan), camera_fps=rate))
+        seen.add(governor.plan.every)
+    assert len(seen) == 1
 
 
 def test_game_gives_way_at_once_and_never_asks_for_more() -> None:
@@ -152,7 +170,7 @@ def test_a_program_that_is_late_anyway_is_not_paid_for_with_the_picture() -> Non
     for second in range(400):
         governor.observe(replace(Machine().second(float(second), governor.plan), shown=60, late=12))
         plans.append(governor.plan)
-    assert plans[60].max_fps == 20  # it tried all of it,
+    assert plans[60].every == 2  # it tried all of it,
     assert plans[-1].max_swap_fps is None  # saw that it did not help, and goes back
 
 
@@ -160,7 +178,7 @@ def test_a_game_is_left_alone_even_if_that_does_not_help() -> None:
     governor = Governor(GAME)
     for second in range(900):
         governor.observe(replace(Machine().second(float(second), governor.plan), shown=60, late=12))
-    assert governor.plan.max_fps == 15
+    assert governor.plan.every == 2
 
 
 def test_nothing_is_learned_while_no_face_is_seen() -> None:
@@ -183,7 +201,7 @@ def test_who_wants_no_reprojection_gets_none(target: Target) -> None:
     chosen = Settings(target=target, reprojection=Reprojection.NO)
     plans = run(Machine(swap_ms=70, load=lambda _: 0.5, spare=0.6), chosen, 120)
     assert not any(plan.reproject or plan.max_swap_fps for plan in plans)
-    assert (plans[-1].max_fps or 30) < 21  # the swaps are what costs
+    assert plans[-1].every > 1  # the swaps are what costs
 
 
 def test_the_status_says_what_was_done() -> None:
@@ -192,7 +210,7 @@ def test_the_status_says_what_was_done() -> None:
         seen = Machine().second(float(second), governor.plan)
         governor.observe(replace(seen, late=1 if second in (3, 9, 20) else 0))
     assert governor.plan.text == (
-        "Game target: at most 30 frames a second, at most 20 swaps a second, "
+        "Game target: at most 20 swaps a second, "
         "new faces looked for every 0.2 s, low priority; OBS was late 3 times."
     )
     governor.update(SMOOTH)

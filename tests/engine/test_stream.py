@@ -22,7 +22,7 @@ AUTO = Settings()
 class Made:
     """A stream with an engine, and what it told."""
 
-    def __init__(self, settings=NEVER, plan=None, is_due=lambda arrival_ns: True):
+    def __init__(self, settings=NEVER, plan=None, is_due=lambda sequence: True):
         self.engine, self.settings, self.plan = StreamEngine(), settings, plan or Plan()
         self.exchange = Exchange()
         self.exchange.words[ex.SHOWING] = 1
@@ -250,14 +250,14 @@ def test_a_result_that_was_not_shown_is_not_overwritten():
 
 
 def test_a_frame_that_is_not_due_is_left_out():
-    made = Made(is_due=lambda arrival_ns: arrival_ns % 2 == 0)
+    made = Made(is_due=lambda sequence: sequence % 2 == 0)
     for arrival in range(10, 16):
         made.offer(arrival_ns=arrival)
         made.step()
         made.wait()
         made.step()
         made.exchange.choose(made.exchange.slots, now_ns())
-    assert [arrival for arrival, _ in made.arrived] == [10, 12, 14]
+    assert [arrival for arrival, _ in made.arrived] == [11, 13, 15]
     assert len(made.engine.begun) == 3
 
 
