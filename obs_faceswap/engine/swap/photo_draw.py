@@ -24,6 +24,7 @@ _MASK_GROWN = 0.06  # of the crop's side: default erosion 1.1 and twice the blur
 _SHOWN = 0.02  # less of the swap is not seen
 # Neighbors at half resolution have texels up to about 20 apart on a face of 27 px a cm.
 _FAR_TEXELS, _LARGE_PX_PER_CM = 30.0, 27.0
+_MIDDLE = 0.3  # of the texture to each side; towards the ears a face is seen aslant, and whole all the same
 _STEP_BLUR = (7, 7)
 _COARSE_PX = 128  # what is smooth or only measured needs no more pixels a side than about that
 _MASK_PX = 160  # and masks, which are made soft
@@ -93,8 +94,8 @@ def _torn(x: npt.NDArray[Any], alpha: Mask, px_per_cm: float) -> Torn:
     """Where neighbors show texels that lie far apart."""
     apart = cv2.morphologyEx(x, cv2.MORPH_GRADIENT, _NEIGHBORS)
     far = _FAR_TEXELS * max(1.0, _LARGE_PX_PER_CM / max(px_per_cm, 1e-6))
-    torn = ((apart > far) & (alpha > _SHOWN)).astype(np.uint8) * np.uint8(255)
-    return torn if torn.any() else None
+    torn = (apart > far) & (np.abs(x - SIDE / 2) < _MIDDLE * SIDE) & (alpha > _SHOWN)
+    return torn.astype(np.uint8) * np.uint8(255) if torn.any() else None
 
 
 def mended(picture: ImageBGR, torn: Torn) -> None:

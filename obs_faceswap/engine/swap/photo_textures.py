@@ -14,7 +14,7 @@ _FADE_STEP = 0.1  # of a picture's weight a frame
 
 _LEVELS_PER_OCTAVE = 2
 _COARSEST = 6
-_SIGMA_PER_STEP = 0.6  # of a Gaussian, in parts of a pixel: as soft as a camera
+_SIGMA_PER_STEP = 0.75  # of a Gaussian, in parts of a pixel: as soft as a camera
 
 
 class Textures:
