@@ -23,7 +23,6 @@ _CELLS = 40  # a side of the field: an eye is two of them high
 _SIGMAS = (1.0, 8.0)  # cells: near points say where to, and where there are none far ones do
 _FAR_WEIGHT = 0.02  # of a cell's points, about: the far field counts only where none are near
 _ROUNDS = 2  # the second one follows what the first one smoothed away
-_EDGE = 0.008  # of the crop's side: softness of the face's edge
 _ROUGH = 64  # cells a side are enough to say how much is hidden
 _MOST_BARE = 0.1  # of the part of the outline that was hidden; more must not come out from under the swap
 
@@ -52,7 +51,7 @@ def reprojected(
     crop = _taken(swapped.crop, source, cv2.BORDER_REPLICATE)
     if swapped.alpha is None:
         return replace(swapped, crop=crop, mask=mask)
-    alpha = _over_the_face(_taken(swapped.alpha, source), new.landmarks)
+    alpha = _taken(swapped.alpha, source)
     mouth, eyes = settings.keep_mouth is not Keep.NO, settings.keep_eyes is Keep.YES
     return replace(swapped, crop=crop, mask=mask, alpha=_without(alpha, new.landmarks, mouth, eyes))
 
@@ -74,13 +73,6 @@ def _taken(
 ) -> Any:
     """The pixels of a picture that lie at x and y."""
     return cv2.remap(picture, *source, cv2.INTER_LINEAR, borderMode=border)
-
-
-def _over_the_face(alpha: Mask, landmarks: Points) -> Mask:
-    """Where a swap is shown, and on all of the face's outline, lest an edge of the live face comes out."""
-    size = alpha.shape[0]
-    soft = cv2.GaussianBlur(hull(landmarks, size), (0, 0), max(0.6, size * _EDGE))
-    return np.asarray(np.maximum(alpha, soft), np.float32)
 
 
 def hidden(mask: Mask, landmarks: Points, size: int) -> float:

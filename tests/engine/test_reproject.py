@@ -123,16 +123,6 @@ def test_around_the_face_the_picture_is_live():
     assert np.abs(seen(moved, live).astype(int) - live)[inside].mean() > 20
 
 
-def test_an_edge_that_the_swap_left_bare_is_hidden():
-    """What counts as live in the old crop may be the face itself in the new one."""
-    old, live = np.zeros((SIDE, SIDE, 3), np.uint8), np.full((SIDE, SIDE, 3), 255, np.uint8)
-    face = placed(face_points(), old)
-    narrow = cv2.erode(hull(face.landmarks, SIDE), np.ones((15, 15)))
-    moved = reprojected(whole(old, narrow), face, placed(face_points(), live), Settings(keep_mouth=Keep.NO))
-    inside = cv2.erode(hull(face.landmarks, SIDE), np.ones((9, 9))) == 1
-    assert seen(moved, live)[inside].max() < 40
-
-
 def test_an_open_mouth_is_the_new_frames_own():
     old, live = np.zeros((SIDE, SIDE, 3), np.uint8), np.full((SIDE, SIDE, 3), 255, np.uint8)
     face, new = placed(face_points(), old), placed(face_points(open_mouth=0.8), live)
