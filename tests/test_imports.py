@@ -22,7 +22,8 @@ STANDARD_LIBRARY_ONLY = [
     or name == "obs_faceswap.engine"
     or name.removeprefix("obs_faceswap.engine.")
     in {"errors", "folders", "faces", "formats", "settings", "exchange", "cover", "policy", "stats", "worker",
-        "loader", "cover_thread", "native", "delay", "block", "cancel"}
+        "loader", "pace", "recovery", "stream", "swap_thread", "cover_thread", "native", "delay", "block",
+        "cancel"}
 ]  # fmt: skip
 
 # What a part of the package may import of the others; the first prefix that fits counts.
