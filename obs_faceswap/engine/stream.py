@@ -119,16 +119,16 @@ class Stream:
 
     def stuck_ns(self, at_ns: int) -> int:
         """How long the engine has not answered, if that is longer than a frame may take; else 0."""
-        since_ns = [ns for ns in (self._calling_ns, self._swap_since_ns) if ns]
-        passed_ns = at_ns - min(since_ns) if since_ns else 0
-        return passed_ns if passed_ns > self.budget_ns else 0
+        own = self._calling_ns, self._whole.ns
+        beside = self._swap_since_ns, max(self._whole.ns, self._swap.ns)
+        waits_ns = [(at_ns - since_ns, usual_ns) for since_ns, usual_ns in (own, beside) if since_ns]
+        return max((wait_ns for wait_ns, usual_ns in waits_ns if wait_ns > _budget_ns(usual_ns)), default=0)
 
     @property
     def budget_ns(self) -> int:
         """How soon the next frame will be finished, or the engine counts as stalled."""
-        if not self._whole.ns:
-            return _FIRST_BUDGET_NS
-        return int(min(max(_BUDGET_FRAMES * self._whole.ns, _SHORTEST_BUDGET_NS), _LONGEST_BUDGET_NS))
+        in_a_row_ns = 0.0 if self._is_reprojecting else self._in_a_row_ns
+        return _budget_ns(max(self._whole.ns, in_a_row_ns))
 
     @property
     def is_reprojecting(self) -> bool:
@@ -185,8 +185,11 @@ class Stream:
         return self._swapping is not None and self._overlaps(engine) and now_ns() >= self._begin_at_ns
 
     def _overlaps(self, engine: Engine) -> bool:
-        in_a_row_ns = self._begin.ns + self._swap.ns + self._finish.ns
-        return engine.can_overlap and in_a_row_ns > _FULL * self._camera.period_ns
+        return engine.can_overlap and self._in_a_row_ns > _FULL * self._camera.period_ns
+
+    @property
+    def _in_a_row_ns(self) -> float:
+        return self._begin.ns + self._swap.ns + self._finish.ns
 
     # One frame.
 
@@ -311,3 +314,10 @@ class Stream:
     def _note_swap(self, ms: float) -> None:
         self._swap.add(ms * 1e6)
         self._on_swap(ms)
+
+
+def _budget_ns(usual_ns: float) -> int:
+    """How long something may take that usually takes so long; 0: that is not known."""
+    if not usual_ns:
+        return _FIRST_BUDGET_NS
+    return int(min(max(_BUDGET_FRAMES * usual_ns, _SHORTEST_BUDGET_NS), _LONGEST_BUDGET_NS))

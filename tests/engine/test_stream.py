@@ -305,6 +305,27 @@ def test_it_says_how_long_the_network_has_not_answered():
     assert made.stream.stuck_ns(started_ns + 20 * 10**9) == 0
 
 
+def test_a_slow_network_beside_quick_frames_is_not_stuck():
+    made = Made(ALWAYS)
+    made.stream._whole.ns, made.stream._swap.ns = 10e6, 400e6
+    made.engine.gate.clear()
+    made.offer()
+    made.step()
+    assert made.stream.stuck_ns(now_ns() + 800_000_000) == 0
+    assert made.stream.stuck_ns(now_ns() + 2 * 10**9) > 10**9
+    made.engine.gate.set()
+
+
+def test_the_first_frames_after_reprojection_may_take_as_long_as_the_network():
+    made = Made(ALWAYS)
+    made.stream._whole.ns, made.stream._swap.ns = 10e6, 400e6
+    made.step()
+    assert made.stream.budget_ns == 250_000_000
+    made.settings = NEVER
+    made.step()
+    assert made.stream.budget_ns == 1_600_000_000
+
+
 def test_an_engine_that_answers_is_left_free_and_one_that_does_not_is_left_behind(monkeypatch):
     monkeypatch.setattr(stream_module, "_PATIENCE_S", 0.05)
     made = Made()

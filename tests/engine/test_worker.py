@@ -566,13 +566,13 @@ def test_all_missing_packages_are_named_at_once(monkeypatch):
 def test_the_cover_thread_covers_only_when_asked():
     exchange = Exchange()
     thread = CoverThread(exchange)
-    slots = offered(exchange, 50)
+    slots, asked_ns = offered(exchange, 50), now_ns()
     assert not thread.step()
-    exchange.choose(slots, now_ns())
+    exchange.choose(slots, asked_ns)
     assert thread.step()
     assert not thread.step()
     exchange.chosen()
-    choice = exchange.choose(slots, now_ns())
+    choice = exchange.choose(slots, asked_ns)
     assert choice in slots.cover_range
     assert set(slots.plane_views(choice)[0]) == {50}
 
