@@ -1,4 +1,4 @@
-"""The worker loads beside a running engine, takes the newest frame only, and says what is wrong."""
+"""The worker takes the newest frame only, goes on after errors, and says what is wrong."""
 
 import logging
 import sys
@@ -9,76 +9,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from stream_engine import StreamEngine, work
+from worker_stage import ANNA, Loads, loaded, offered, result_of
 
 from obs_faceswap.engine import exchange as ex
-from obs_faceswap.engine import loader, recovery, stream, worker
-from obs_faceswap.engine.cover_thread import CoverThread
-from obs_faceswap.engine.errors import FaceError, ModelMissingError
+from obs_faceswap.engine import loader, stream, worker
+from obs_faceswap.engine.errors import FaceError
 from obs_faceswap.engine.exchange import Exchange, key_of, now_ns
 from obs_faceswap.engine.formats import PixelFormat
 from obs_faceswap.engine.governor import Plan
-from obs_faceswap.engine.loader import Choices, Loader, explain, face_name, needs
+from obs_faceswap.engine.loader import Choices, explain
 from obs_faceswap.engine.meter import Host
 from obs_faceswap.engine.settings import Settings, Target
 from obs_faceswap.engine.types import Result, Shown
 from obs_faceswap.engine.worker import State, Worker
-
-KEY = key_of(PixelFormat.I420, 64, 36)
-ANNA, BERT = Settings(face="Anna"), Settings(face="Bert")
-
-
-class Loads:
-    """Gives what it was told, one after the other, the last of it for ever; waits where told to."""
-
-    def __init__(self, *outcomes):
-        self.outcomes = list(outcomes)
-        self.asked = []
-        self.gate = threading.Event()
-        self.gate.set()
-
-    def __call__(self, settings, running):
-        self.asked.append((settings.face, running))
-        self.gate.wait(30)
-        outcome = self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
-        if isinstance(outcome, BaseException):
-            raise outcome
-        return outcome
-
-
-def offered(exchange, value=10, key=KEY):
-    """A frame full of one value, offered as the graphics thread does."""
-    exchange.words[ex.SHOWING] = 1
-    exchange.current(key)
-    exchange.lay_out()
-    slots = exchange.current(key)
-    index = exchange.input_slot()
-    for view in slots.plane_views(index):
-        view[:] = bytes([value]) * len(view)
-    exchange.offer(slots, index, now_ns())
-    return slots
-
-
-def loaded(*outcomes, settings=ANNA, **more):
-    """A worker without its thread, its first load done."""
-    loads = Loads(*outcomes)
-    made = Worker(Exchange(), settings, load=loads, **more)
-    settle(made)
-    return made, loads
-
-
-def settle(made):
-    """Steps until no load is under way."""
-    made.step()
-    while made._loader.is_busy:
-        made._loader._thread.join()
-        made.step()
-
-
-def result_of(exchange):
-    """The newest result's samples, as one set."""
-    slots = exchange.slots
-    return set(b"".join(slots.plane_views(exchange.words[ex.RESULT_NEWEST] - 1)))
-
 
 # --- frames ---
 
@@ -194,138 +137,6 @@ def test_the_promise_follows_what_a_frame_usually_takes():
     assert frames.budget_ns == stream._SHORTEST_BUDGET_NS
     frames._whole.ns = 9e9
     assert frames.budget_ns == stream._LONGEST_BUDGET_NS
-
-
-# --- loading ---
-
-
-def test_another_face_is_loaded_while_the_old_one_goes_on():
-    first, second = StreamEngine(1), StreamEngine(2)
-    made, loads = loaded(first, second)
-    loads.gate.clear()
-    made.set_settings(BERT)
-    offered(made._exchange)
-    assert work(made)
-    assert result_of(made._exchange) == {11}
-    assert "Anna" in made.status().text
-    loads.gate.set()
-    settle(made)
-    offered(made._exchange)
-    work(made)
-    assert result_of(made._exchange) == {12}
-    assert loads.asked == [("Anna", None), ("Bert", first)]
-    assert second.adopted == [first]
-    assert first.closed
-    assert not second.closed
-    assert "Bert" in made.status().text
-
-
-def test_other_settings_act_on_the_next_frame_without_a_load():
-    engine = StreamEngine()
-    made, loads = loaded(engine)
-    made.set_settings(Settings(face="Anna", opacity=0.5))
-    offered(made._exchange)
-    work(made)
-    assert engine.settings[0].opacity == 0.5
-    assert len(loads.asked) == 1
-
-
-@pytest.mark.parametrize(
-    ("change", "asks"),
-    [
-        ({"face": "Bert"}, True),
-        ({"device": "cpu"}, True),
-        ({"detector_device": "cpu"}, True),
-        ({"landmarks_device": "cpu"}, True),
-        ({"face_file": "other.png"}, False),  # while a face of the list is worn
-        ({"smoothing": 10.0}, False),
-    ],
-)
-def test_what_a_load_depends_on(change, asks):
-    assert (needs(Settings(**{"face": "Anna"} | change)) != needs(ANNA)) == asks
-
-
-def test_a_file_counts_where_no_face_is_chosen():
-    assert needs(Settings(face_file="a.png")) != needs(Settings(face_file="b.png"))
-    assert face_name(Settings(face_file="/home/me/Carl.dfm")) == "Carl"
-
-
-def test_a_bad_face_at_first_is_said_and_nothing_is_promised():
-    made, _ = loaded(FaceError("There is no face “Anna”."))
-    offered(made._exchange)
-    assert not work(made)
-    assert made.status().state is State.FAILED
-    assert made.status().line() == "There is no face “Anna”."
-    assert made._exchange.words[ex.BUDGET_NS] == 0
-
-
-def test_a_bad_second_face_is_said_and_the_first_goes_on():
-    made, _ = loaded(StreamEngine(), FaceError("There is no face “Bert”."))
-    made.set_settings(BERT)
-    settle(made)
-    offered(made._exchange)
-    assert work(made)
-    assert made.status().state is State.RUNNING
-    assert made.status().problem == "There is no face “Bert”."
-    assert "Anna" in made.status().line()
-    assert "There is no face “Bert”." in made.status().line()
-
-
-def test_going_back_to_the_face_that_runs_takes_the_problem_away():
-    made, loads = loaded(StreamEngine(), FaceError("There is no face “Bert”."))
-    made.set_settings(BERT)
-    settle(made)
-    made.set_settings(ANNA)
-    settle(made)
-    assert made.status().problem == ""
-    assert made.status().state is State.RUNNING
-    assert len(loads.asked) == 2
-
-
-def test_a_failed_load_is_tried_again_later(monkeypatch):
-    engine = StreamEngine()
-    made, loads = loaded(ModelMissingError("The file is missing."), engine)
-    settle(made)
-    assert len(loads.asked) == 1
-    monkeypatch.setattr(made._retries, "_at_s", time.monotonic() - 1)
-    settle(made)
-    assert made.status().state is State.RUNNING
-
-
-def test_a_bad_face_is_tried_a_few_times_only():
-    made, loads = loaded(FaceError("No face in the picture."))
-    for _ in range(20):
-        if made._retries._at_s is not None:
-            made._retries._at_s = time.monotonic() - 1
-        settle(made)
-    assert len(loads.asked) == 1 + len(recovery._RETRY_S)
-
-
-def test_asked_to_it_tries_again_at_once():
-    made, loads = loaded(FaceError("No face in the picture."), StreamEngine())
-    made._retries.drop()
-    made.retry()
-    settle(made)
-    assert made.status().state is State.RUNNING
-    made.retry()
-    settle(made)
-    assert len(loads.asked) == 2
-
-
-def test_a_missing_package_is_named_and_not_tried_again():
-    made, _ = loaded(ModuleNotFoundError("No module named 'numpy'", name="numpy"))
-    assert "Missing in the Python that OBS uses: numpy." in made.status().line()
-    assert "install" in made.status().line()
-    assert made._retries._at_s is None
-
-
-def test_the_loader_is_told_which_engine_runs_and_drops_what_nobody_takes():
-    engine = StreamEngine()
-    made = Loader(Loads(engine))
-    made.start(ANNA, None)
-    made.close()
-    assert engine.closed
-    assert not made.is_busy
 
 
 # --- errors ---
@@ -558,54 +369,3 @@ def test_all_missing_packages_are_named_at_once(monkeypatch):
     with pytest.raises(ModuleNotFoundError) as caught:
         loader.load_engine(Settings(), None)
     assert "numpy, onnxruntime." in explain(caught.value)
-
-
-# --- the cover thread ---
-
-
-def test_the_cover_thread_covers_only_when_asked():
-    exchange = Exchange()
-    thread = CoverThread(exchange)
-    slots, asked_ns = offered(exchange, 50), now_ns()
-    assert not thread.step()
-    exchange.choose(slots, asked_ns)
-    assert thread.step()
-    assert not thread.step()
-    exchange.chosen()
-    choice = exchange.choose(slots, asked_ns)
-    assert choice in slots.cover_range
-    assert set(slots.plane_views(choice)[0]) == {50}
-
-
-def test_the_cover_thread_leaves_drawn_sources_to_the_gpu():
-    exchange = Exchange(makes_covers=False)
-    slots = offered(exchange)
-    exchange.choose(slots, now_ns())
-    assert not CoverThread(exchange).step()
-
-
-def test_the_cover_thread_ends():
-    thread = CoverThread(Exchange())
-    thread.start()
-    thread.close()
-    thread.close()
-    assert not thread._thread.is_alive()
-
-
-def test_a_failing_cover_thread_goes_on(monkeypatch, caplog):
-    exchange = Exchange()
-    thread = CoverThread(exchange)
-    calls = []
-
-    def fail():
-        calls.append(1)
-        if len(calls) > 1:
-            thread._stop.set()
-        raise RuntimeError("broken")
-
-    monkeypatch.setattr("obs_faceswap.engine.cover_thread._AFTER_ERROR_S", 0.0)
-    monkeypatch.setattr(thread, "step", fail)
-    thread.start()
-    thread._thread.join()
-    assert len(calls) == 2
-    assert "broken" in caplog.text
