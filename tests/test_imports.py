@@ -23,7 +23,8 @@ STANDARD_LIBRARY_ONLY = [
     or name.removeprefix("obs_faceswap.engine.")
     in {"errors", "folders", "faces", "formats", "settings", "exchange", "cover", "policy", "stats", "worker",
         "loader", "pace", "recovery", "stream", "swap_thread", "cover_thread", "native", "delay", "block",
-        "cancel", "governor", "stairs", "meter", "regulator", "priority", "tuner", "providers"}
+        "cancel", "governor", "stairs", "meter", "regulator", "priority", "tuner", "providers",
+        "own_networks", "onnx_contract"}
 ]  # fmt: skip
 
 # What a part of the package may import of the others; the first prefix that fits counts.

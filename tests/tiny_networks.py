@@ -139,8 +139,11 @@ def _batch(array) -> np.ndarray:
     return np.asarray(array, np.float32)[None]
 
 
-def one_photo(side=128, source=(1, 512), mask=None) -> bytes:
-    """A one-photo network: the face is `target` moved by the mean of `source`; also a mask if given."""
+def one_photo(side=128, source=(1, 512), mask=None, emap=None) -> bytes:
+    """A one-photo network: the face is `target` moved by the mean of `source`; also a mask if given.
+
+    `emap` (512, 512) lies among its initializers, as an inswapper has it.
+    """
     nodes = [
         helper.make_node("ReduceMean", ["source"], ["mean"], keepdims=0),
         helper.make_node("Add", ["target", "mean"], ["output"]),
@@ -150,6 +153,8 @@ def one_photo(side=128, source=(1, 512), mask=None) -> bytes:
         constants["mask_fixed"] = np.asarray(mask, np.float32)[None, None]
         nodes.append(helper.make_node("Identity", ["mask_fixed"], ["mask"]))
         outputs["mask"] = (1, 1, side, side)
+    if emap is not None:
+        constants["emap"] = np.asarray(emap, np.float32)
     return model(nodes, {"source": source, "target": (1, 3, side, side)}, outputs, constants)
 
 
@@ -161,3 +166,26 @@ def recognizer(length=512) -> bytes:
         helper.make_node("MatMul", ["colors", "ones"], ["embedding"]),
     ]
     return model(nodes, {"input": (1, 3, 112, 112)}, {"embedding": (1, length)}, constants)
+
+
+def converter(factor=2.0) -> bytes:
+    """An embedding made into another: each number times a factor."""
+    nodes = [helper.make_node("Mul", ["input", "factor"], ["output"])]
+    shape = (1, 512)
+    return model(nodes, {"input": shape}, {"output": shape}, {"factor": np.float32(factor)})
+
+
+def animator(side=256, motions=20) -> bytes:
+    """An animating network: a motion is the driving picture's mean, and its change moves `out`."""
+    nodes = [
+        helper.make_node("ReduceMean", ["in_drv"], ["mean"], axes=[2, 3], keepdims=0),
+        helper.make_node("MatMul", ["mean", "spread"], ["out_drv_motion"]),
+        helper.make_node("Sub", ["out_drv_motion", "in_drv_start_motion"], ["change"]),
+        helper.make_node("ReduceMean", ["change"], ["amount"], keepdims=0),
+        helper.make_node("Mul", ["amount", "in_power"], ["shift"]),
+        helper.make_node("Add", ["in_src", "shift"], ["out"]),
+    ]
+    picture, motion = (1, 3, side, side), (1, motions)
+    inputs = {"in_src": picture, "in_drv": picture, "in_drv_start_motion": motion, "in_power": (1,)}
+    constants = {"spread": np.full((3, motions), 1 / 3, np.float32)}
+    return model(nodes, inputs, {"out": picture, "out_drv_motion": motion}, constants)

@@ -72,6 +72,11 @@ def in_frame_pixels(warp: Warp) -> Warp:
     return Warp(np.column_stack([np.eye(2), -corner]).astype(np.float32), warp.size)
 
 
+def scale_of(warp: Warp) -> float:
+    """Crop pixels a frame pixel."""
+    return float(np.hypot(warp.matrix[0, 0], warp.matrix[1, 0]))
+
+
 def similarity(source: npt.ArrayLike, target: npt.ArrayLike) -> Matrix:
     """The rotation, scale and shift (2, 3) that takes points (N, 2) closest to others (least squares)."""
     a, b = np.asarray(source, np.float64), np.asarray(target, np.float64)

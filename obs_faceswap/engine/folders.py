@@ -40,6 +40,11 @@ def faces_dir() -> Path:
     return data_dir() / "faces"
 
 
+def networks_dir() -> Path:
+    """The networks that the user brought for photo faces."""
+    return data_dir() / "networks"
+
+
 def _home() -> Path | None:
     value = os.environ.get(HOME_VARIABLE, "")
     return Path(value).expanduser().absolute() if value else None

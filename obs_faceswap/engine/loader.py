@@ -102,7 +102,8 @@ def _import_packages() -> None:
 def needs(settings: Settings) -> tuple[str, ...]:
     """The part of the settings that a loaded engine is bound to."""
     file = "" if settings.face else settings.face_file
-    return settings.face, file, settings.device, settings.detector_device, settings.landmarks_device
+    devices = settings.device, settings.detector_device, settings.landmarks_device
+    return settings.face, file, settings.network, *devices
 
 
 def face_name(settings: Settings) -> str:

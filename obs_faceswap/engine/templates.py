@@ -61,6 +61,8 @@ MTCNN_512 = Template(
      (313.2362, 396.6788)),
 )  # fmt: skip
 
+_COVERAGE = 2.2  # the setting's default, which leaves a template as it is
+
 # MediaPipe's face mesh: corners and lids of both eyes, the nose's tip, the mouth's corners.
 _LEFT_EYE, _RIGHT_EYE = (33, 133, 159, 145), (263, 362, 386, 374)
 _NOSE, _MOUTH_LEFT, _MOUTH_RIGHT = 1, 61, 291
@@ -70,6 +72,26 @@ def five_points(landmarks: Points) -> Points:
     """The five points (5, 2) of a face mesh (468, 2)."""
     eyes = landmarks[[_LEFT_EYE, _RIGHT_EYE]].mean(axis=1)
     return np.vstack([eyes, landmarks[[_NOSE, _MOUTH_LEFT, _MOUTH_RIGHT]]]).astype(np.float32)
+
+
+def placed(
+    template: Template, landmarks: Points, size: int, coverage: float, offset_x: float, offset_y: float
+) -> Warp:
+    """The crop of a face for a network, as the settings have it.
+
+    Args:
+        template: the network's.
+        landmarks: (468, 2) in frame pixels.
+        size: the crop's side in pixels.
+        coverage: 2.2 is the template as it was published; twice as much shows twice as much around it.
+        offset_x: moves the cut-out to the right, in parts of its side.
+        offset_y: the same, down.
+
+    Raises:
+        FaceError: the points are not finite or all in one place.
+    """
+    points = 0.5 + template.at(1) * (_COVERAGE / coverage) - (offset_x, offset_y)
+    return Warp(similarity(five_points(landmarks), points * size - 0.5), size)
 
 
 def warp_to(template: Template, kps: Points, size: int) -> Warp:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from obs_faceswap.engine import faces, models, providers
+from obs_faceswap.engine import faces, models, own_networks, providers
 from obs_faceswap.engine.detect import detector_for
 from obs_faceswap.engine.errors import MediaError
 from obs_faceswap.engine.faces import FaceKind, InstalledFace
@@ -17,9 +17,11 @@ from obs_faceswap.engine.picture import Picture
 from obs_faceswap.engine.pictures import read_picture
 from obs_faceswap.engine.session import Session, shared
 from obs_faceswap.engine.settings import SAME, Settings
+from obs_faceswap.engine.swap import through
 from obs_faceswap.engine.swap.dfm import DfmSwapper
 from obs_faceswap.engine.swap.photo import PhotoSwapper
 from obs_faceswap.engine.swap.photo_find import FindLandmarks
+from obs_faceswap.engine.templates import Template
 from obs_faceswap.engine.types import ImageBGR, Points, Swapper
 
 logger = logging.getLogger(__name__)
@@ -74,19 +76,30 @@ class Worn:
     Attributes:
         swapper: puts it on.
         kind: what it was made from.
-        session: the network of a .dfm; none for a photo.
+        session: its network; none for a photo that is painted.
+        complaints: what could not be used of the face.
     """
 
     swapper: Swapper
     kind: FaceKind
     session: Session | None = None
+    complaints: str = ""
 
     @property
     def notice(self) -> str:
         """What the user should know: pictures that could not be used, or another device than asked for."""
-        if self.session is not None:
-            return self.session.notice
-        return str(getattr(self.swapper, "notice", ""))
+        told = self.session.notice if self.session is not None else ""
+        return " ".join(filter(None, (told, self.complaints)))
+
+    @property
+    def template(self) -> Template | None:
+        """Where the swapper wants the face in its crop; None for the crop of trained models."""
+        return getattr(self.swapper, "template", None)
+
+    @property
+    def fills_frame(self) -> bool:
+        """Whether what the swapper gives takes the place of the whole frame."""
+        return bool(getattr(self.swapper, "fills_frame", False))
 
     @property
     def has_morph(self) -> bool:
@@ -117,15 +130,23 @@ def _wear_model(face: InstalledFace, settings: Settings) -> Worn:
 
 
 def _wear_photo(face: InstalledFace, settings: Settings, models_from: Path | None) -> Worn:
+    own = models.own_folders(models_from)
+    network = own_networks.find(settings.network, own) if settings.network else None
     files, pictures = _readable(face)
+    names = [file.name for file in files]
     # On the CPU: a graphics card may be busy with streams, and pictures have time.
     sessions = _sessions((providers.CPU, providers.CPU), models_from)
     try:
-        names = [file.name for file in files]
-        return Worn(PhotoSwapper(pictures, _finding(sessions), settings, names), face.kind)
+        find = _finding(sessions)
+        if network is None:
+            painter = PhotoSwapper(pictures, find, settings, names)
+            return Worn(painter, face.kind, complaints=painter.notice)
+        sources = through.sources_of(pictures, names, find)
     finally:
         for session in sessions:
             session.close()
+    swapper, session = through.load(network, sources, settings, own)
+    return Worn(swapper, face.kind, session, sources.notice)
 
 
 def _readable(face: InstalledFace) -> tuple[list[Path], list[ImageBGR]]:

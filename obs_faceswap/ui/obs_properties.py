@@ -6,9 +6,10 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Any, Protocol, Self, TypeAlias
 
-from obs_faceswap.engine import faces
-from obs_faceswap.engine.errors import FaceError
+from obs_faceswap.engine import faces, own_networks
+from obs_faceswap.engine.errors import FaceError, ModelError
 from obs_faceswap.engine.faces import FaceKind, InstalledFace
+from obs_faceswap.engine.own_networks import Role
 from obs_faceswap.engine.settings import OPTIONS, PERFORMANCE, Delay, Kind, Option, Settings, Shown
 
 Choice: TypeAlias = tuple[str, str]  # value, label
@@ -18,11 +19,13 @@ REFRESH = "refresh"
 AUTOTUNE = "autotune"
 TAKE_OVER = "take_over"
 FACE = "face"
+NETWORK = "network"
 DELAY = "delay"
 
 _FROM_A_FILE = "From a file …"
 _GONE = "{} (not found)"
 _NO_SOUND: Choice = ("", "None")
+_BUILT_IN: Choice = ("", "Built in")
 _KINDS = "Faces ({});;All files (*)".format(" ".join(f"*{end}" for end in faces.PICTURES + faces.MODELS))
 
 
@@ -45,6 +48,15 @@ class View:
     has_morph: bool = False
     audio_sources: tuple[Choice, ...] = ()
     has_proposal: bool = False  # of Autotune
+
+
+@dataclass(frozen=True, slots=True)
+class _Worn:
+    """What is worn: the kind of face, what its network does, and whether that has a morph input."""
+
+    kind: FaceKind | None
+    role: Role | None
+    has_morph: bool
 
 
 class Panel(Protocol):
@@ -98,7 +110,7 @@ def build(panel: Panel, view: View, actions: Actions) -> None:
             _add(group, option, view, installed)
         if label == PERFORMANCE:
             _add_autotune(group, view, actions)
-    for key in (FACE, DELAY):
+    for key in (FACE, NETWORK, DELAY):
         panel.on_change(key, actions.changed)
     show_what_matters(panel, view.settings, view.has_morph)
 
@@ -116,9 +128,10 @@ def _add_autotune(panel: Panel, view: View, actions: Actions) -> None:
 def show_what_matters(panel: Panel, settings: Settings, has_morph: bool) -> bool:
     """Shows the controls that mean something under these settings, hides the others; whether any changed."""
     kind = _kind(settings.face, settings.face_file)
+    worn = _Worn(kind, None if kind is FaceKind.DFM else _role(settings.network), has_morph)
     wanted: dict[str, bool] = {}
     for option in OPTIONS:
-        wanted[option.key] = visible = _matters(option, settings, kind, has_morph)
+        wanted[option.key] = visible = _matters(option, settings, worn)
         group = _group_key(option.group)
         wanted[group] = wanted.get(group, False) or visible  # one with nothing in it goes as well
     changed = [key for key, visible in wanted.items() if panel.is_visible(key) != visible]
@@ -138,9 +151,12 @@ def _add(panel: Panel, option: Option, view: View, installed: list[InstalledFace
         case Kind.DEVICE:
             chosen = getattr(view.settings, option.key)
             panel.choice(option.key, option.label, _with((*option.choices, *view.devices), chosen))
+        case Kind.NETWORK:
+            known = (_BUILT_IN, *_network_choices())
+            panel.choice(option.key, option.label, _with(known, view.settings.network))
         case Kind.AUDIO:
-            known = (_NO_SOUND, *view.audio_sources)
-            panel.choice(option.key, option.label, _with(known, view.settings.sync_audio))
+            sounds = (_NO_SOUND, *view.audio_sources)
+            panel.choice(option.key, option.label, _with(sounds, view.settings.sync_audio))
         case Kind.CHOICE:
             panel.choice(option.key, option.label, option.choices)
         case Kind.PATH:
@@ -163,6 +179,12 @@ def _face_choices(installed: Iterable[InstalledFace], chosen: str) -> tuple[Choi
     return _with((("", _FROM_A_FILE), *((face.name, face.name) for face in installed)), chosen)
 
 
+def _network_choices() -> tuple[Choice, ...]:
+    """The installed networks that a face can be worn through."""
+    known = own_networks.installed()
+    return tuple((network.name, network.name) for network in known if network.role in own_networks.WORN)
+
+
 def _with(choices: tuple[Choice, ...], chosen: str) -> tuple[Choice, ...]:
     if any(value == chosen for value, _ in choices):
         return choices
@@ -176,16 +198,28 @@ def _kind(face: str, face_file: str) -> FaceKind | None:
         return None
 
 
-def _matters(option: Option, settings: Settings, kind: FaceKind | None, has_morph: bool) -> bool:
+def _role(network: str) -> Role | None:
+    """What the chosen network does; None for the built-in way, and where there is no such network."""
+    try:
+        return own_networks.find(network).role if network else None
+    except (ModelError, OSError):
+        return None
+
+
+def _matters(option: Option, settings: Settings, worn: "_Worn") -> bool:
     if option.kind is Kind.PATH:
         return not settings.face
     match option.shown:
         case Shown.PHOTO:
-            return kind is not FaceKind.DFM
+            return worn.kind is not FaceKind.DFM
+        case Shown.SWAPPER:
+            return worn.role is Role.SWAPPER
+        case Shown.ANIMATOR:
+            return worn.role is Role.ANIMATOR
         case Shown.DFM:
-            return kind is FaceKind.DFM
+            return worn.kind is FaceKind.DFM
         case Shown.MORPH:
-            return kind is FaceKind.DFM and has_morph
+            return worn.kind is FaceKind.DFM and worn.has_morph
         case Shown.FIXED_DELAY:
             return settings.delay is Delay.FIXED
         case Shown.ALWAYS:

@@ -12,6 +12,7 @@ from tiny_networks import double, model, one_photo
 from obs_faceswap.engine.errors import ModelError, UnsupportedModelError
 from obs_faceswap.engine.picture import Picture
 from obs_faceswap.engine.session import Session
+from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.swap.one_photo import (
     FAMILIES,
     OnePhotoSwapper,
@@ -105,9 +106,18 @@ def test_the_mask_is_the_networks_own_inside_the_faces_outline():
 def test_pixel_boost_keeps_the_crops_own_resolution(boost):
     family = BY_NAME["inswapper"]
     swapper = OnePhotoSwapper(network(family), family, zero_source(family), boost)
-    face = aligned(swapper.crop_size(300))
-    assert swapper.crop_size(300) == SIDE * boost
+    face = aligned(swapper.crop_size(600))
+    assert swapper.crop_size(600) == SIDE * boost
     assert np.abs(swapper.swap(face).crop.astype(int) - face.crop).max() <= 1
+
+
+@pytest.mark.parametrize(("face_px", "boost"), [(50, 1), (128, 1), (129, 2), (300, 3), (900, 4)])
+def test_pixel_boost_is_no_finer_than_the_face(face_px, boost):
+    family = BY_NAME["inswapper"]
+    swapper = OnePhotoSwapper(network(family), family, zero_source(family))
+    assert swapper.crop_size(face_px) == SIDE
+    swapper.update(Settings(pixel_boost=4))
+    assert swapper.crop_size(face_px) == SIDE * boost
 
 
 @given(st.integers(1, 4), st.integers(1, 8), st.integers(0, 2**32 - 1))

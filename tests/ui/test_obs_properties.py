@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import tiny_networks
 
 from obs_faceswap.engine import faces
 from obs_faceswap.engine.settings import OPTIONS, Settings
@@ -163,7 +164,8 @@ def test_only_what_means_something_is_shown(installed, face, has_morph, hidden):
 def _of_other_kinds(face):
     """Settings that the declaration keeps for photo faces or for models alone."""
     wanted = {"bert": "dfm"}.get(face, "photo")
-    hidden = {option.key for option in OPTIONS if option.shown in {"photo", "dfm"} - {wanted}}
+    others = {"photo", "dfm", "swapper", "animator"} - {wanted}
+    hidden = {option.key for option in OPTIONS if option.shown in others}
     return hidden | {f"group_{label}" for label in {"Model"} if wanted != "dfm"}
 
 
@@ -173,6 +175,39 @@ def test_a_group_with_nothing_in_it_is_hidden(installed):
     assert "group_Mask" not in panel.hidden
     assert show_what_matters(panel, Settings(face="bert"), False)
     assert "group_Model" not in panel.hidden
+
+
+@pytest.fixture
+def networks(home):
+    """One network of each role."""
+    folder = home / "data" / "networks"
+    folder.mkdir(parents=True)
+    contents = {
+        "ghost_1": tiny_networks.one_photo(256), "lia": tiny_networks.animator(64),
+        "arcface": tiny_networks.recognizer(), "crossface_ghost": tiny_networks.converter(),
+    }  # fmt: skip
+    for name, content in contents.items():
+        (folder / f"{name}.onnx").write_bytes(content)
+
+
+def test_networks_that_a_face_is_worn_through_are_listed(networks):
+    listed = (("", "Built in"), ("ghost_1", "ghost_1"), ("lia", "lia"))
+    assert choices(built(), "network") == listed
+    gone = choices(built(Settings(network="old")), "network")
+    assert gone == (*listed, ("old", "old (not found)"))
+
+
+@pytest.mark.parametrize(
+    ("network", "shown"), [("ghost_1", {"pixel_boost"}), ("lia", {"relative_power"}), ("arcface", set())]
+)
+def test_what_acts_on_a_network_is_shown_with_it(installed, networks, network, shown):
+    panel = built(Settings(face="Anna"))
+    both = {"pixel_boost", "relative_power"}
+    assert both <= panel.hidden
+    assert show_what_matters(panel, Settings(face="Anna", network=network), False) is bool(shown)
+    assert both - panel.hidden == shown
+    show_what_matters(panel, Settings(face="bert", network=network), False)
+    assert both | {"network"} <= panel.hidden
 
 
 def test_a_change_is_said_once(installed):

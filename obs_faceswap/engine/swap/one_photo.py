@@ -5,6 +5,7 @@ embedding or its picture. What they expect was read in facefusion's face_swapper
 in insightface's model_zoo/inswapper.py; no code is taken from either.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -35,7 +36,7 @@ from obs_faceswap.engine.types import AlignedFace, ImageBGR, Mask, Points, Swapp
 
 _LATENT = 512  # length of the embeddings they take
 _AROUND = 1.12  # how much larger than the landmarks' hull the mask is: the mesh ends below the hairline
-_LARGEST_BOOST = 4
+LARGEST_BOOST = 4
 _ADVICE = "Choose another file."
 
 
@@ -189,7 +190,7 @@ class OnePhotoSwapper:
             )
         self._source = source.astype(self._source_input.dtype)
         self._resolution = _side(self._target)
-        self._boost = min(max(boost, 1), _LARGEST_BOOST)
+        self._boost = min(max(boost, 1), LARGEST_BOOST)
 
     @property
     def template(self) -> Template:
@@ -202,11 +203,12 @@ class OnePhotoSwapper:
         return False
 
     def update(self, settings: Settings) -> None:
-        """Nothing to take over: settings act on the crop's mask and colors later."""
+        """Takes over the pixel boost; all else acts on the crop's mask and colors later."""
+        self._boost = int(settings.pixel_boost)
 
     def crop_size(self, face_side_px: float) -> int:
-        """The network's resolution times the boost, whatever the face's size."""
-        return self._resolution * self._boost
+        """The network's resolution times the boost, or times less where the face is not so fine."""
+        return self._resolution * min(self._boost, max(1, math.ceil(face_side_px / self._resolution)))
 
     def swap(self, aligned: AlignedFace) -> SwappedFace:
         """The swapped crop and the mask: the landmarks' outline, and the network's own mask if it gives one.
@@ -214,7 +216,8 @@ class OnePhotoSwapper:
         Raises:
             ModelError: the network gives values that are no numbers.
         """
-        tiles = [self._run(tile) for tile in split(aligned.crop, self._boost)]
+        boost = aligned.crop.shape[0] // self._resolution
+        tiles = [self._run(tile) for tile in split(aligned.crop, boost)]
         crop = joined([face for face, _ in tiles])
         mask = _outline(aligned.landmarks, crop.shape[0])
         if tiles[0][1] is not None:
