@@ -330,7 +330,8 @@ class Settings:
         ),
     )  # fmt: skip
     target_fps: float = _number(
-        0.0, 0.0, 120.0, 1.0, "Target frame rate", "Frames a second to keep up. 0 is the camera's own rate.",
+        0.0, 0.0, 120.0, 1.0, "Target frame rate",
+        "Frames a second to keep up: the nearest even part of the camera's rate. 0 is the camera's own.",
         PERFORMANCE,
     )  # fmt: skip
     reprojection: Reprojection = _declare(
