@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Live face swap for OBS, and for files.")
 models_app = typer.Typer(help="The networks: list, fetch, verify.", invoke_without_command=True)
 faces_app = typer.Typer(help="The installed faces: list, add, remove.", invoke_without_command=True)
+networks_app = typer.Typer(help="Your own networks for photo faces: list, add.", invoke_without_command=True)
 app.add_typer(models_app, name="models")
+app.add_typer(networks_app, name="networks")
 app.add_typer(faces_app, name="faces")
 
 ModelsFrom = Annotated[
@@ -276,6 +278,37 @@ def faces_remove(name: Annotated[str, typer.Argument(help="An installed face.")]
     from obs_faceswap.engine import faces
 
     typer.echo(f"Removed {faces.remove(name)}.")
+
+
+@networks_app.callback()
+def networks_(context: typer.Context) -> None:
+    """Your own networks; alone it lists them."""
+    if context.invoked_subcommand is None:
+        networks_list()
+
+
+@networks_app.command("list")
+def networks_list() -> None:
+    """List the networks that you brought, and what each is for."""
+    from obs_faceswap.engine import folders, own_networks
+
+    found = own_networks.installed()
+    for network in found:
+        typer.echo(f"{network.name} ({network.role}): {network.path}")
+    if not found:
+        typer.echo(f"There is none. Put ONNX files into {folders.networks_dir()}; see docs/models.md.")
+
+
+@networks_app.command("add")
+def networks_add(
+    path: Annotated[Path, typer.Argument(help="An ONNX file: a swapper, an animator, or what one needs.")],
+    name: Annotated[str | None, typer.Option(help="What to call it; without, the file's name.")] = None,
+) -> None:
+    """Copy a network to where the filter lists it."""
+    from obs_faceswap.engine import own_networks
+
+    network = own_networks.add(path, name)
+    typer.echo(f"{network.name} is installed, as a network of the kind “{network.role}”.")
 
 
 @app.command()

@@ -9,11 +9,12 @@ import sys
 import cv2
 import numpy as np
 import pytest
+import tiny_networks
 from fake_engine import HEIGHT, NOBODY, SEEN, WIDTH
 from tiny_clips import FRAMES, write_clip
 
 import obs_faceswap
-from obs_faceswap.engine import faces, models
+from obs_faceswap.engine import faces, models, wear
 from obs_faceswap.engine.errors import ModelError, ModelMissingError
 from obs_faceswap.engine.settings import OPTIONS
 from obs_faceswap.ui import cli, demo, doctor, settings_table
@@ -110,6 +111,44 @@ def test_an_installed_face_is_worn_by_its_name(run, finder, portrait, dfm, tmp_p
     assert run("faces", "add", dfm, "--name", "Nobody")[0] == 0
     assert run("swap", portrait, tmp_path / "out.png", "--face", "Nobody")[0] == 0
     assert (tmp_path / "out.png").exists()
+
+
+def test_networks_are_added_and_listed(run, home, tmp_path):
+    status, out, _ = run("networks")
+    assert (status, "There is none" in out) == (0, True)
+    files = {"ghost_1.onnx": tiny_networks.one_photo(256), "w600k_r50.onnx": tiny_networks.recognizer()}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+        assert run("networks", "add", tmp_path / name)[0] == 0
+    out = run("networks", "list")[1]
+    assert "ghost_1 (swapper)" in out
+    assert "w600k_r50 (recognizer)" in out
+
+
+def test_a_file_of_no_use_is_not_added(run, home, dfm):
+    status, _, err = run("networks", "add", dfm)
+    assert (status, "no network for photo faces" in err) == (1, True)
+
+
+def test_a_photo_is_worn_through_a_network(run, finder, portrait, tmp_path, monkeypatch):
+    """The small network adds the mean of the source picture, which is gray, to what it sees."""
+    monkeypatch.setattr(wear, "_sessions", lambda devices, models_from: ())
+    face = (SEEN.target.landmarks, SEEN.target.depth, 1.0)
+    monkeypatch.setattr(wear, "_finding", lambda sessions: lambda picture: [face])
+    network = tmp_path / "blendswap_256.onnx"
+    network.write_bytes(tiny_networks.one_photo(256, (1, 3, 112, 112)))
+    before, target = read(portrait), tmp_path / "out.png"
+    chosen = ("--set", f"network={network}", "--set", "color_transfer=none", "--set", "mask_blur=0")
+    status, out, _ = run("swap", portrait, target, "--face", portrait, *chosen)
+    assert status == 0
+    assert "1 frame, 1 swapped" in out
+    after = read(target)
+    middle = np.s_[110:130, 80:100]
+    expected = np.minimum(before[middle] + before.mean(), 255)
+    assert after[middle].mean() == pytest.approx(expected.mean(), abs=4)
+    assert np.array_equal(before[:, 240:], after[:, 240:])
+    status, _, err = run("swap", portrait, target, "--face", portrait, "--set", "network=gone")
+    assert (status, "There is no network “gone”" in err) == (1, True)
 
 
 def test_faces_are_listed_and_removed(run, home, dfm):
