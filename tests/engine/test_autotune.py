@@ -103,10 +103,10 @@ def card(monkeypatch):
     """A second device that runs the detector and fails at the rest."""
     real = session._open
 
-    def opened(source, label, device, threads):
+    def opened(source, label, device, *more):
         if device == CARD and "detector" not in label:
             raise ProviderError("The card ran out of memory.")
-        return real(source, label, CPU, threads)
+        return real(source, label, CPU, *more)
 
     monkeypatch.setattr(session, "_open", opened)
     monkeypatch.setattr(providers, "candidates", lambda device: [device])
