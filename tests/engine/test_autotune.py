@@ -12,7 +12,7 @@ from obs_faceswap.engine.errors import FaceError, ProviderError
 from obs_faceswap.engine.providers import Device
 from obs_faceswap.engine.settings import Settings, with_texts
 
-CPU, CARD = "cpu", "cuda"
+CPU, CARD, OTHER = "cpu", "cuda", "coreml"
 
 
 def timings(swap, landmarks=None, detector=None, rest=3.0):
@@ -99,13 +99,13 @@ def networks(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def card(monkeypatch):
+def other(monkeypatch):
     """A second device that runs the detector and fails at the rest."""
     real = session._open
 
     def opened(source, label, device, *more):
-        if device == CARD and "detector" not in label:
-            raise ProviderError("The card ran out of memory.")
+        if device == OTHER and "detector" not in label:
+            raise ProviderError("It ran out of memory.")
         return real(source, label, CPU, *more)
 
     monkeypatch.setattr(session, "_open", opened)
@@ -113,7 +113,7 @@ def card(monkeypatch):
     offered = [
         Device("auto", "Automatic"),
         Device("tensorrt", "TensorRT"),
-        Device(CARD, "CUDA"),
+        Device(OTHER, "CoreML"),
         Device(CPU, "CPU"),
     ]
     monkeypatch.setattr(providers, "devices", lambda: offered)
@@ -130,11 +130,11 @@ def test_everything_is_measured_on_the_processor(networks, monkeypatch):
     ]  # fmt: skip
 
 
-def test_a_device_that_fails_is_said_and_not_taken(networks, card):
+def test_a_device_that_fails_is_said_and_not_taken(networks, other):
     found = autotune(networks)
     known = {(timing.stage, timing.device): timing for timing in found.timings}
-    assert known[Stage.DETECTOR, CARD].ms is not None
-    assert "out of memory" in known[Stage.SWAP, CARD].problem
+    assert known[Stage.DETECTOR, OTHER].ms is not None
+    assert "out of memory" in known[Stage.SWAP, OTHER].problem
     assert known[Stage.SWAP, "tensorrt"].ms is None
     assert found.settings["device"] == CPU
 
