@@ -66,7 +66,7 @@ def _measured(library: native.Library, pixel_format: PixelFormat, plan: Plan) ->
         ways["python"] = hook_of(python, None)
     took_ms: dict[str, list[float]] = {name: [] for name in ways}
     with _publishing(own), _publishing(python):
-        for _ in range(plan.count(10, 1)):
+        for _ in range(plan.count(8, 1)):
             for name, way in ways.items():
                 took_ns = library.bench_loop(way.call, way.data, addresses, _WARM_UP + _BLOCK, _PERIOD_NS)
                 took_ms[name] += [ns / 1e6 for ns in took_ns[_WARM_UP:]]

@@ -60,7 +60,7 @@ def efficiency(plan: Plan) -> Figures:
         try:
             for size in _SIZES:
                 name = f"{case.name} {size}"
-                blocks = measured(engine, plan, case, size, plan.count(8, 3), f"efficiency, {name}")
+                blocks = measured(engine, plan, case, size, plan.count(6, 3), f"efficiency, {name}")
                 networks_ms, pipeline_ms = middle(blocks.alone), middle(blocks.pipeline)
                 live_ms = saturated_ms(plan, case, SIZES_WH[size], FACE_PX, pipeline_ms)
                 figures[name] = {

@@ -128,7 +128,7 @@ def saturated_ms(plan: Plan, case: Case, size_wh: tuple[int, int], face_px: floa
     stream = Stream(plan.subject().scene(size_wh, face_px))
     label = f"efficiency, {case.name} live"
     fps = max(FPS, _FASTER * 1000 / frame_ms)
-    frames = round(max(plan.count(4, 1), frame_ms / 1000 * plan.count(12, 4)) * fps)
+    frames = round(max(plan.count(3, 1), frame_ms / 1000 * plan.count(12, 4)) * fps)
     with running(settings, size_wh, loading(plan)) as shown:
         play([shown], stream, frames // 4, plan, label, fps)
         done, started = shown.worker.stats.shown.total(), time.perf_counter()
