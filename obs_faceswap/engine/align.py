@@ -36,11 +36,17 @@ _NEARLY_ONE = 0.12  # crop pixels a frame pixel away from one that a swapper may
 _STILL = np.flatnonzero(
     (CANONICAL_FACE[:, 1] > -3.3) & (CANONICAL_FACE[:, 1] < 2.0) & (np.abs(CANONICAL_FACE[:, 0]) < 6.5)
 )
-_TEMPLATE = CANONICAL_FACE[_STILL, :2] * _PER_CM + _ORIGIN
+_WHOLE_TEMPLATE = CANONICAL_FACE[:, :2] * _PER_CM + _ORIGIN
+_TEMPLATE = _WHOLE_TEMPLATE[_STILL]
 
 
 def warp_for(
-    landmarks: Points, size: int, coverage: float = 2.2, offset_x: float = 0, offset_y: float = 0
+    landmarks: Points,
+    size: int,
+    coverage: float = 2.2,
+    offset_x: float = 0,
+    offset_y: float = 0,
+    is_still: bool = True,
 ) -> Warp:
     """The crop of a face, as DeepFaceLive's aligner cuts it from the face mesh.
 
@@ -50,12 +56,14 @@ def warp_for(
         coverage: how much is around the face; 2.2 gives what is called a whole face.
         offset_x: moves the cut-out to the right (then the face moves left in it), in parts of its side.
         offset_y: the same, down.
+        is_still: whether brows, lids, lips and jaw are left out, so that no expression moves the crop.
 
     Raises:
         FaceError: the points are not finite or all in one place.
     """
-    template = 0.5 + (_TEMPLATE - 0.5) * (_COVERAGE / coverage) - (offset_x, offset_y)
-    return Warp(similarity(landmarks[_STILL], template * size - 0.5), size)
+    points, places = (landmarks[_STILL], _TEMPLATE) if is_still else (landmarks, _WHOLE_TEMPLATE)
+    template = 0.5 + (places - 0.5) * (_COVERAGE / coverage) - (offset_x, offset_y)
+    return Warp(similarity(points, template * size - 0.5), size)
 
 
 def in_frame_pixels(warp: Warp) -> Warp:

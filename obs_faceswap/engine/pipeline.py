@@ -15,6 +15,7 @@ from obs_faceswap.engine import still, templates
 from obs_faceswap.engine.align import cut, cut_face, in_frame_pixels, scale_of, to_crop, warp_for
 from obs_faceswap.engine.color import ColorMatch
 from obs_faceswap.engine.errors import FaceError, FaceSwapError, FaceUnseenError, ModelError
+from obs_faceswap.engine.faces import FaceKind
 from obs_faceswap.engine.fill import fill
 from obs_faceswap.engine.finder import Found
 from obs_faceswap.engine.governor import Plan
@@ -22,6 +23,7 @@ from obs_faceswap.engine.mask import finish
 from obs_faceswap.engine.merge import cover_region, merge
 from obs_faceswap.engine.pace import OLDEST_SWAP_NS
 from obs_faceswap.engine.picture import Picture
+from obs_faceswap.engine.place import place_of, warp_at
 from obs_faceswap.engine.policy import NoFacePolicy, Step
 from obs_faceswap.engine.providers import usable_processors
 from obs_faceswap.engine.reproject import hidden, reprojected, without_kept
@@ -30,7 +32,6 @@ from obs_faceswap.engine.types import (
     AlignedFace,
     Face,
     Frame,
-    Points,
     Result,
     Shown,
     SwappedFace,
@@ -243,10 +244,9 @@ class Pipeline:
     def _aligned(
         self, picture: Picture, target: Face, settings: Settings, limit_px: int | None
     ) -> AlignedFace:
-        place = (settings.coverage, settings.align_x, settings.align_y)
-        side_px = 1 / scale_of(self._warp(target.landmarks, 1, place))
+        side_px = 1 / scale_of(self._warp(target, 1, picture, settings))
         size = self._worn.swapper.crop_size(min(side_px, limit_px) if limit_px else side_px)
-        warp = self._warp(target.landmarks, size, place)
+        warp = self._warp(target, size, picture, settings)
         if self._worn.swapper.is_upright:
             warp = in_frame_pixels(warp)
             crop = cut_face(picture, warp, target.landmarks)
@@ -254,12 +254,14 @@ class Pipeline:
             crop = cut(picture, warp)
         return AlignedFace(crop, warp, to_crop(warp, target.landmarks), target)
 
-    def _warp(self, landmarks: Points, size: int, place: tuple[float, float, float]) -> Warp:
+    def _warp(self, target: Face, size: int, picture: Picture, settings: Settings) -> Warp:
         """The crop of a face where the swapper wants it."""
-        template = self._worn.template
-        if template is None:
-            return warp_for(landmarks, size, *place)
-        return templates.placed(template, landmarks, size, *place)
+        place = (settings.coverage, settings.align_x, settings.align_y)
+        if self._worn.template is not None:
+            return templates.placed(self._worn.template, target.landmarks, size, *place)
+        if self._worn.kind is FaceKind.DFM:
+            return warp_at(target, size, (picture.width, picture.height), place_of(settings))
+        return warp_for(target.landmarks, size, *place)
 
     def _matched(
         self, swapped: SwappedFace, aligned: AlignedFace, timestamp_ns: int, settings: Settings

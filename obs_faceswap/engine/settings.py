@@ -69,6 +69,25 @@ class Switch(StrEnum):
     OFF = "off"
 
 
+class AlignMode(StrEnum):
+    """What a model's crop follows."""
+
+    POINTS = "points"
+    BOX = "box"
+    STATIC = "static"
+
+
+class FaceType(StrEnum):
+    """How much of a head a model was trained on."""
+
+    CUSTOM = "custom"
+    HALF = "half"
+    MID_FULL = "mid_full"
+    FULL = "full"
+    WHOLE_FACE = "whole_face"
+    HEAD = "head"
+
+
 class ColorTransfer(StrEnum):
     """How the swapped face takes on the colours of the scene."""
 
@@ -276,6 +295,41 @@ class Settings:
     post_gamma_red: float = _gamma("Red", before=False)
     post_gamma_green: float = _gamma("Green", before=False)
     post_gamma_blue: float = _gamma("Blue", before=False)
+    face_type: FaceType = _declare(
+        Kind.CHOICE, FaceType.CUSTOM, "Face type", "What the model was trained on; it decides the cut-out.",
+        MODEL,
+        choices=(
+            (FaceType.CUSTOM, "By coverage"),
+            (FaceType.HALF, "Half face"),
+            (FaceType.MID_FULL, "Mid-full face"),
+            (FaceType.FULL, "Full face"),
+            (FaceType.WHOLE_FACE, "Whole face"),
+            (FaceType.HEAD, "Head"),
+        ),
+        shown=Shown.DFM,
+    )  # fmt: skip
+    align_mode: AlignMode = _declare(
+        Kind.CHOICE, AlignMode.POINTS, "Cut out by", "What the cut-out for the model follows.", MODEL,
+        choices=(
+            (AlignMode.POINTS, "The face's points"),
+            (AlignMode.BOX, "The box around the face"),
+            (AlignMode.STATIC, "Nothing: the middle of the frame"),
+        ),
+        shown=Shown.DFM, deepfacelive="align_mode from points",
+    )  # fmt: skip
+    exclude_moving_parts: Switch = _declare(
+        Kind.CHOICE, Switch.ON, "Ignore moving parts",
+        "Brows, lids, lips and jaw do not move the cut-out: it stays still while you speak.", MODEL,
+        choices=_SWITCH_CHOICES, shown=Shown.DFM, deepfacelive="exclude_moving_parts on",
+    )  # fmt: skip
+    head_mode: Switch = _declare(
+        Kind.CHOICE, Switch.OFF, "Head mode", "A larger cut-out that keeps the back of a turned head.", MODEL,
+        choices=_SWITCH_CHOICES, shown=Shown.DFM, deepfacelive="head_mode off",
+    )  # fmt: skip
+    freeze_rotation: Switch = _declare(
+        Kind.CHOICE, Switch.OFF, "Keep the cut-out level", "It does not turn when you tilt your head.", MODEL,
+        choices=_SWITCH_CHOICES, shown=Shown.DFM, deepfacelive="freeze_z_rotation off",
+    )  # fmt: skip
     mask_erode: float = _number(
         2.2, -50.0, 50.0, 0.1, "Mask erode",
         "Makes the mask smaller, or larger when negative. Percent of the crop's side.", MASK, unit="%",

@@ -75,7 +75,7 @@ def _decoded(classes: Floats, positions: Floats, stride: int) -> tuple[Floats, F
 def _last(values: Floats, count: int) -> Floats:
     """One picture's maps (h, w, count), wherever the values stand."""
     first = np.asarray(values, np.float32)[0]
-    return first if first.shape[-1] == count else first.transpose(1, 2, 0)
+    return first if first.shape[-1] == count else np.asarray(first.transpose(1, 2, 0), np.float32)
 
 
 def _probabilities(classes: Floats) -> Floats:
