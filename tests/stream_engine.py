@@ -18,7 +18,7 @@ class StreamEngine:
     def __init__(self, number: int = 1) -> None:
         self.number = number
         self.provider, self.notice, self.has_morph = "cpu", "", False
-        self.stages = {}
+        self.stages, self.to_improve = {}, None
         self.frames, self.settings, self.plans, self.adopted, self.closed = [], [], [], [], False
         self.begun, self.finished = [], []  # numbers of frames; of a finished one also that of its swap
         self.errors, self.swap_errors = [], []

@@ -45,6 +45,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def to_improve(self) -> Path | None:
+        """The network of which a faster form may be made beside this engine."""
+        ...
+
+    @property
     def can_overlap(self) -> bool:
         """Whether a swap beside the beginning of the next frame makes both faster."""
         ...

@@ -50,7 +50,7 @@ def prepared(path: Path) -> Path:
     """
     errors: tuple[type[Exception], ...] = (ImportError, MemoryError, *providers.runtime_errors())
     try:
-        place = folder() / f"{_digest(path)}-{_environment()}{_SUFFIX}"
+        place = _place_of(_digest(path))
         if not _is_known(place):
             with _turn():
                 if not _is_known(place):
@@ -61,6 +61,20 @@ def prepared(path: Path) -> Path:
     except errors as error:
         logger.warning("%s is used as it is; it could not be made faster: %s", path.name, error)
     return path
+
+
+def is_prepared(path: Path) -> bool:
+    """Whether `prepared` answers at once."""
+    try:
+        digest = _known_digest(_note(path))
+        return digest is not None and _is_known(_place_of(digest))
+    except OSError:
+        return True  # there is no cache to look into, so nothing is made either
+
+
+def _place_of(digest: str) -> Path:
+    """Where the faster form of a file lies, if it was made."""
+    return folder() / f"{digest}-{_environment()}{_SUFFIX}"
 
 
 @contextmanager
@@ -95,16 +109,26 @@ def folder() -> Path:
 
 def _digest(path: Path) -> str:
     """The hash of a file's content, computed once for each state of the file."""
-    stat = path.stat()
-    state = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
-    note = folder() / f"{hashlib.sha256(state.encode()).hexdigest()[:32]}.digest"
-    if note.is_file() and len(known := note.read_text("ascii")) == 32:
+    note = _note(path)
+    if (known := _known_digest(note)) is not None:
         return known
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()[:32]
     with _beside(note) as new:
         new.write_text(digest, "ascii")
     return digest
+
+
+def _note(path: Path) -> Path:
+    """Where the hash of a file in its present state is noted."""
+    stat = path.stat()
+    state = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
+    return folder() / f"{hashlib.sha256(state.encode()).hexdigest()[:32]}.digest"
+
+
+def _known_digest(note: Path) -> str | None:
+    known = note.read_text("ascii") if note.is_file() else ""
+    return known if len(known) == 32 else None
 
 
 @cache

@@ -84,17 +84,18 @@ class Stopwatch:
             self.stages_ms[stage] = (time.perf_counter() - start) * 1000
 
 
-def load(settings: Settings, models_from: Path | None = None) -> "Pipeline":
+def load(settings: Settings, models_from: Path | None = None, at_once: bool = False) -> "Pipeline":
     """Loads networks and face. Slow; may run on another thread than the pipeline that is running.
 
     Args:
         settings: `face`, `face_file` and the devices are used.
         models_from: a folder of the user's own network files, tried first.
+        at_once: as for `wear.wear`.
 
     Raises:
         FaceSwapError: the face, a network or the device cannot be used; nothing stays loaded.
     """
-    worn = wear(settings, models_from)
+    worn = wear(settings, models_from, at_once)
     try:
         networks = Networks(settings, models_from)
     except Exception:
@@ -328,6 +329,11 @@ class Pipeline:
     def notice(self) -> str:
         """What the user should know although all runs: another device than asked for, an unused picture."""
         return " ".join(filter(None, (self._networks.notice, self._worn.notice)))
+
+    @property
+    def to_improve(self) -> Path | None:
+        """The network of which a faster form may be made beside this engine."""
+        return self._worn.to_improve
 
     @property
     def has_morph(self) -> bool:

@@ -6,7 +6,6 @@ All streams that run the same file in the same way share one session, see `share
 import logging
 import math
 import re
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import numpy.typing as npt
 from obs_faceswap.engine import binding, cancel, optimize, providers
 from obs_faceswap.engine.binding import Binding
 from obs_faceswap.engine.errors import ModelError, ModelMissingError, ProviderError, UnsupportedModelError
+from obs_faceswap.engine.pool import Pool, Use
 from obs_faceswap.engine.runners import runner_for
 
 logger = logging.getLogger(__name__)
@@ -51,6 +51,7 @@ class Session:
         outputs: the network's outputs, in its own order.
         provider: the device really in use, e.g. “cpu” or “cuda:1”; `providers.label_of` names it for users.
         notice: empty, or the sentence that says which better device failed and why the CPU is used.
+        to_improve: the file of which a faster form may be made, see `shared`.
     """
 
     def __init__(self, model: Path | bytes, device: str = providers.AUTO, threads: int = 0) -> None:
@@ -68,9 +69,9 @@ class Session:
         """
         self._hold(*_first_that_works(device, lambda candidate: _alone(model, candidate, threads)))
 
-    def _hold(self, use: "_Use", notice: str) -> None:
-        self._use: _Use | None = use
-        self.notice = notice
+    def _hold(self, use: "Use[_Loaded]", notice: str) -> None:
+        self._use: Use[_Loaded] | None = use
+        self.notice, self.to_improve = notice, use.loaded.to_improve
         self._label, self.provider = use.loaded.label, use.loaded.device
         self.inputs, self.outputs = use.loaded.inputs, use.loaded.outputs
 
@@ -88,13 +89,14 @@ class Session:
         try:
             return use.loaded.run(feeds)
         except ProviderError:
-            _POOL.forget(self.provider)
+            _POOL.forget(lambda key, _: key[3] == self.provider)
             raise
 
     def distrust(self) -> None:
         """Gives the network to nobody new: it computes nonsense, so who loads it next gets another one."""
-        if self._use is not None:
-            _POOL.forget_network(self._use.loaded)
+        use = self._use
+        if use is not None:
+            _POOL.forget(lambda _, loaded: loaded is use.loaded)
 
     def close(self) -> None:
         """Frees the network with its last user; may be called twice."""
@@ -103,15 +105,36 @@ class Session:
             use.end()
 
 
-def shared(path: Path, device: str = providers.AUTO, threads: int = 0) -> Session:
+def shared(
+    path: Path, device: str = providers.AUTO, threads: int = 0, keep: bool = False, at_once: bool = False
+) -> Session:
     """A session for one more user of a file; all who ask for the same file, device and threads share one.
 
     Each user closes their own; the last one frees the network. Raises as `Session` does.
+
+    Args:
+        path: the file.
+        device: as for `Session`.
+        threads: as for `Session`.
+        keep: whether it stays loaded a while after its last user, see `pool`.
+        at_once: whether it is used as it is where a faster form of it has to be made first: then its
+            `to_improve` says so, and after `optimize.prepared` and `renew` new sessions have that form.
     """
     _checked(path)
+
+    def take(candidate: str) -> Use[_Loaded]:
+        return _POOL.take(
+            path, candidate, threads, lambda: _loaded_fast(path, candidate, threads, at_once), keep
+        )
+
     session = Session.__new__(Session)
-    session._hold(*_first_that_works(device, lambda candidate: _POOL.take(path, candidate, threads)))
+    session._hold(*_first_that_works(device, take))
     return session
+
+
+def renew(path: Path) -> None:
+    """Gives nobody new a network that was loaded before its faster form was there."""
+    _POOL.forget(lambda _, loaded: loaded is not None and loaded.to_improve == path)
 
 
 def probe(device: str) -> str:
@@ -130,6 +153,7 @@ class _Loaded:
     def __init__(self, source: str | bytes, label: str, device: str, threads: int) -> None:
         self.label, self.device = label, device
         self._runner = runner_for(device, providers.threads_of(device, threads))
+        self.to_improve: Path | None = None
         self._shortest_s = math.inf
         self._session: Any = None
         self._binding: Binding | None = None
@@ -213,24 +237,22 @@ class _Loaded:
         self._session = self._binding = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Use:
-    """One user's hold on a loaded network."""
-
-    loaded: _Loaded
-    end: Callable[[], None]
-
-
-def _alone(model: Path | bytes, device: str, threads: int) -> _Use:
+def _alone(model: Path | bytes, device: str, threads: int) -> Use[_Loaded]:
     """A network for one user."""
     label = model.name if isinstance(model, Path) else "The network"
     loaded = _Loaded(_checked(model), label, device, threads)
-    return _Use(loaded, loaded.close)
+    return Use(loaded, loaded.close)
 
 
-def _loaded_fast(path: Path, device: str, threads: int) -> _Loaded:
+def _loaded_fast(path: Path, device: str, threads: int, at_once: bool) -> _Loaded:
     """A network in the form that suits the device."""
-    best = optimize.prepared(path) if providers.family(device) == providers.CPU else path
+    if providers.family(device) != providers.CPU:
+        return _Loaded(str(path), path.name, device, threads)
+    if at_once and not optimize.is_prepared(path):
+        loaded = _Loaded(str(path), path.name, device, threads)
+        loaded.to_improve = path
+        return loaded
+    best = optimize.prepared(path)
     cancel.check()
     try:
         return _Loaded(str(best), path.name, device, threads)
@@ -242,66 +264,10 @@ def _loaded_fast(path: Path, device: str, threads: int) -> _Loaded:
         return _Loaded(str(path), path.name, device, threads)
 
 
-class _Place:
-    """Where the users of one network meet."""
-
-    def __init__(self) -> None:
-        self.users = 0
-        self.loading = threading.Lock()
-        self.loaded: _Loaded | None = None
+_POOL: Pool[_Loaded] = Pool()
 
 
-_Key: TypeAlias = tuple[str, int, int, str, int]  # file, when it was written, bytes, device, threads
-
-
-class _Pool:
-    """The networks in use, by all that tells one from another."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._places: dict[_Key, _Place] = {}
-
-    def take(self, path: Path, device: str, threads: int) -> _Use:
-        """The network that others use already, or a new one; whoever asks while it loads waits for it."""
-        file, stat = path.resolve(), path.stat()
-        key = str(file), stat.st_mtime_ns, stat.st_size, device, providers.threads_of(device, threads)
-        with self._lock:
-            place = self._places.setdefault(key, _Place())
-            place.users += 1
-        try:
-            with place.loading:
-                place.loaded = place.loaded or _loaded_fast(path, device, threads)
-        except BaseException:
-            self._leave(place)
-            raise
-        return _Use(place.loaded, lambda: self._leave(place))
-
-    def forget(self, device: str) -> None:
-        """Gives nobody new the networks on a device that failed; their users close them in time."""
-        self._keep(lambda key, _: key[3] != device)
-
-    def forget_network(self, loaded: _Loaded) -> None:
-        """Gives nobody new one network."""
-        self._keep(lambda _, place: place.loaded is not loaded)
-
-    def _keep(self, is_good: "Callable[[_Key, _Place], bool]") -> None:
-        with self._lock:
-            self._places = {key: place for key, place in self._places.items() if is_good(key, place)}
-
-    def _leave(self, place: _Place) -> None:
-        with self._lock:
-            place.users -= 1
-            if place.users:
-                return
-            self._places = {key: other for key, other in self._places.items() if other is not place}
-        if place.loaded is not None:
-            place.loaded.close()
-
-
-_POOL = _Pool()
-
-
-def _first_that_works(device: str, take: Callable[[str], _Use]) -> tuple[_Use, str]:
+def _first_that_works(device: str, take: Callable[[str], Use[_Loaded]]) -> tuple[Use[_Loaded], str]:
     """A network on the chosen device or the best that works, and a notice about better ones that do not."""
     failures = []
     for candidate in providers.candidates(device):

@@ -102,6 +102,11 @@ class Worn:
         return bool(getattr(self.swapper, "fills_frame", False))
 
     @property
+    def to_improve(self) -> Path | None:
+        """The file of which a faster form may be made; loading the face again takes that over."""
+        return self.session.to_improve if self.session is not None else None
+
+    @property
     def has_morph(self) -> bool:
         """Whether the Morph setting acts on it."""
         return bool(getattr(self.swapper, "has_morph", False))
@@ -112,16 +117,28 @@ class Worn:
             self.session.close()
 
 
-def wear(settings: Settings, models_from: Path | None = None) -> Worn:
-    """Loads the face that the settings choose; raises FaceError, ModelError or ProviderError."""
+def wear(settings: Settings, models_from: Path | None = None, at_once: bool = False) -> Worn:
+    """Loads the face that the settings choose.
+
+    Args:
+        settings: the face, its network and the device are used.
+        models_from: a folder of network files, tried first.
+        at_once: whether a network of which a faster form has to be made first is worn as it is, see
+            `Worn.to_improve`.
+
+    Raises:
+        FaceError: the face cannot be used.
+        ModelError: a network is missing or cannot be used.
+        ProviderError: the device is not available or does not work.
+    """
     face = faces.find(settings.face or settings.face_file)
     if face.kind is FaceKind.DFM:
-        return _wear_model(face, settings)
-    return _wear_photo(face, settings, models_from)
+        return _wear_model(face, settings, at_once)
+    return _wear_photo(face, settings, models_from, at_once)
 
 
-def _wear_model(face: InstalledFace, settings: Settings) -> Worn:
-    session = shared(face.path, settings.device)
+def _wear_model(face: InstalledFace, settings: Settings, at_once: bool) -> Worn:
+    session = shared(face.path, settings.device, keep=True, at_once=at_once)
     try:
         return Worn(DfmSwapper(session), face.kind, session)
     except Exception:
@@ -129,7 +146,7 @@ def _wear_model(face: InstalledFace, settings: Settings) -> Worn:
         raise
 
 
-def _wear_photo(face: InstalledFace, settings: Settings, models_from: Path | None) -> Worn:
+def _wear_photo(face: InstalledFace, settings: Settings, models_from: Path | None, at_once: bool) -> Worn:
     own = models.own_folders(models_from)
     network = own_networks.find(settings.network, own) if settings.network else None
     files, pictures = _readable(face)
@@ -145,7 +162,7 @@ def _wear_photo(face: InstalledFace, settings: Settings, models_from: Path | Non
     finally:
         for session in sessions:
             session.close()
-    swapper, session = through.load(network, sources, settings, own)
+    swapper, session = through.load(network, sources, settings, own, at_once)
     return Worn(swapper, face.kind, session, sources.notice)
 
 

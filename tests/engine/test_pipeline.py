@@ -288,7 +288,9 @@ def sessions(monkeypatch):
 
 
 def test_a_pipeline_gives_back_what_it_loaded(sessions, monkeypatch):
-    monkeypatch.setattr(pipeline, "wear", lambda settings, models_from: Worn(FakeSwapper(), FaceKind.PHOTO))
+    monkeypatch.setattr(
+        pipeline, "wear", lambda settings, models_from, at_once: Worn(FakeSwapper(), FaceKind.PHOTO)
+    )
     engine = pipeline.load(Settings(device="cpu"))
     assert [session.closed for session in sessions] == [0, 0]
     engine.close()
@@ -298,7 +300,7 @@ def test_a_pipeline_gives_back_what_it_loaded(sessions, monkeypatch):
 def test_a_load_that_fails_leaves_nothing_open(sessions, monkeypatch):
     model = FakeSession()
     worn = Worn(FakeSwapper(), FaceKind.DFM, model)
-    monkeypatch.setattr(pipeline, "wear", lambda settings, models_from: worn)
+    monkeypatch.setattr(pipeline, "wear", lambda settings, models_from, at_once: worn)
     monkeypatch.setattr(pipeline, "Networks", lambda *arguments: (_ for _ in ()).throw(ModelError("gone")))
     with pytest.raises(ModelError, match="gone"):
         pipeline.load(Settings())

@@ -429,6 +429,31 @@ def test_a_network_that_computes_nonsense_is_loaded_anew(offers, file):
     second.distrust()
 
 
+def test_a_face_worn_a_moment_ago_needs_no_load(offers, file):
+    always = shared(file, "cpu", 2)  # another network in use, as the one that finds faces
+    first = shared(file, "cuda", keep=True)
+    first.close()
+    assert len(offers.made) == 2
+    with pytest.raises(ModelError, match="closed"):
+        first.run(ONES)
+    again = shared(file, "cuda", keep=True)
+    assert len(offers.made) == 2
+    np.testing.assert_array_equal(again.run(ONES)[0], [[2, 2, 2]])
+    closed(again, always)
+    assert runners.OWNERS.count == 0  # with the last network in use the kept ones go
+    closed(shared(file, "cuda"))
+    assert len(offers.made) == 3
+
+
+def test_a_kept_network_that_computed_nonsense_is_not_given_out_again(offers, file):
+    always = shared(file, "cpu", 2)
+    first = shared(file, "cuda", keep=True)
+    first.distrust()
+    first.close()
+    closed(shared(file, "cuda", keep=True), always)
+    assert len(offers.made) == 3
+
+
 def test_an_input_that_does_not_fit_costs_nobody_the_session(offers, file):
     first = shared(file, "cpu")
     with pytest.raises(UnsupportedModelError):

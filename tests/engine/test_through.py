@@ -210,15 +210,18 @@ def test_families_that_take_a_picture_need_no_other_network(folder, tmp_path):
 
 def test_a_network_that_fails_leaves_nothing_loaded(folder, tmp_path, monkeypatch):
     closed = []
-    real = through.shared
 
-    def shared(path, device):
-        session = real(path, device)
-        end = session.close
-        monkeypatch.setattr(session, "close", lambda: (closed.append(path.stem), end())[1])
-        return session
+    def noted(make):
+        def made(path, *given, **more):
+            session = make(path, *given, **more)
+            end = session.close
+            monkeypatch.setattr(session, "close", lambda: (closed.append(path.stem), end())[1])
+            return session
 
-    monkeypatch.setattr(through, "shared", shared)
+        return made
+
+    for name in ("shared", "Session"):
+        monkeypatch.setattr(through, name, noted(getattr(through, name)))
     (folder / "crossface_ghost.onnx").write_bytes(tiny_networks.converter(factor=np.nan))
     with pytest.raises(Exception, match="does not give 512 numbers"):
         wear.wear(worn_through(put(folder, "ghost"), tmp_path))

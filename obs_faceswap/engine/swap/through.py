@@ -67,7 +67,7 @@ def sources_of(pictures: Sequence[ImageBGR], names: Sequence[str], find: FindLan
 
 
 def load(
-    network: OwnNetwork, sources: Sources, settings: Settings, folders: Sequence[Path]
+    network: OwnNetwork, sources: Sources, settings: Settings, folders: Sequence[Path], at_once: bool
 ) -> tuple[Swapper, Session]:
     """The swapper of a network, and its session, which the caller closes.
 
@@ -76,11 +76,12 @@ def load(
         sources: the face.
         settings: its device is used.
         folders: where else the networks lie that it needs.
+        at_once: as for `wear.wear`.
 
     Raises:
         FaceSwapError: a network is missing, of another kind, or does not run.
     """
-    session = shared(network.path, settings.device)
+    session = shared(network.path, settings.device, keep=True, at_once=at_once)
     try:
         if network.role is Role.ANIMATOR:
             return Animator(session, sources.pictures[0][0]), session
@@ -107,7 +108,7 @@ def _source(
 
 def _embedding(path: Path, sources: Sources) -> Embedding:
     """The mean of all pictures' embeddings, (512,)."""
-    session = shared(path, providers.CPU)
+    session = Session(path, providers.CPU)  # used once, so not worth a faster form
     try:
         recognizer = Recognizer(session)
         found = mean_of([recognizer.embedding(Picture.of(picture), kps) for picture, kps in sources.pictures])
@@ -121,7 +122,7 @@ def _embedding(path: Path, sources: Sources) -> Embedding:
 
 
 def _converted(path: Path, embedding: Embedding) -> Embedding:
-    session = shared(path, providers.CPU)
+    session = Session(path, providers.CPU)  # used once, so not worth a faster form
     try:
         found = session.run({session.inputs[0].name: embedding[None].astype(session.inputs[0].dtype)})[0]
     finally:
