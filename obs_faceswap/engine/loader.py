@@ -89,7 +89,7 @@ def load_engine(settings: Settings, running: Engine | None) -> Engine:
     from obs_faceswap.engine import pipeline, providers
 
     DEVICES.set([(device.id, device.label) for device in providers.devices()])
-    return pipeline.load(settings)
+    return pipeline.load(settings, at_once=True)
 
 
 def _import_packages() -> None:

@@ -44,8 +44,7 @@ class Linux:
 
     def begin(self) -> None:
         """Names the calling thread, and with it those that it starts."""
-        with suppress(OSError):  # a sandbox without /proc: then nothing is found to be lowered
-            (_TASKS / str(threading.get_native_id()) / "comm").write_bytes(_NAME.encode())
+        _call_thread(_NAME)
 
     def set_low(self, low: bool) -> bool:
         """All threads of the engine."""
@@ -121,6 +120,21 @@ class Priority:
         self._is_low = low
         is_done = self._system.set_low(low)
         self.notice = "" if is_done or low else _STAYS_LOW
+
+
+def yield_to_all(name: str) -> None:
+    """Has the calling thread give way to all others while it lives; a name of its own keeps it so."""
+    system = _this_system()
+    if not isinstance(system, Linux):
+        system.set_low(True)
+        return
+    _call_thread(name)  # threads of the engine's name get their usual priority back
+    _set_nice(threading.get_native_id(), min(os.getpriority(os.PRIO_PROCESS, os.getpid()) + _NICER, 19))
+
+
+def _call_thread(name: str) -> None:
+    with suppress(OSError):  # a sandbox without /proc: then nothing is found to be lowered
+        (_TASKS / str(threading.get_native_id()) / "comm").write_bytes(name.encode())
 
 
 def _this_system() -> System:

@@ -15,6 +15,7 @@ from obs_faceswap.engine import exchange as ex
 from obs_faceswap.engine.delay import SteadyDelay
 from obs_faceswap.engine.errors import FaceError, UnsupportedModelError
 from obs_faceswap.engine.exchange import Exchange, now_ns
+from obs_faceswap.engine.improver import MAKING, Improver
 from obs_faceswap.engine.loader import (
     Engine,
     Load,
@@ -97,6 +98,8 @@ class Worker:
         self._every_second = every_second
         self.name = name
         self._loader = Loader(load, exchange.wake)
+        self._improver = Improver(exchange.wake)
+        self._is_faster = False  # what is worn can be loaded again in a faster form
         self._engine: Engine | None = None
         self._asked: Settings | None = None  # those of the last load
         self._worn: Settings | None = None  # those of the engine that runs
@@ -205,6 +208,7 @@ class Worker:
         """Looks once for something to do; whether there was anything."""
         self._start_load()
         self._take_load()
+        self._take_improved()
         if self._engine is None or not self._exchange.words[ex.SHOWING]:
             self._exchange.promise(0)
             self._stream.rest()
@@ -216,6 +220,7 @@ class Worker:
     def _end(self) -> None:
         self._exchange.promise(0)
         self._exchange.words[ex.HOLD_NS] = self._exchange.words[ex.SHIFT_NS] = 0
+        self._improver.close(_PATIENCE_S)
         self._loader.close(_PATIENCE_S)
         self._drop_engine()
         self._set_status(Status(State.STOPPED, "Stopped."))
@@ -226,15 +231,16 @@ class Worker:
     def _start_load(self) -> None:
         settings = self._settings
         is_new = not _same_needs(settings, self._asked)
-        if self._loader.is_busy or not (is_new or self._is_load_due()):
+        if self._loader.is_busy or not (is_new or self._is_faster or self._is_load_due()):
             return
         self._asked = settings
+        must_load, self._is_faster = self._is_faster or self._trouble.is_on, False
         self._retries.drop()
         if is_new:
             self._retries.reset()
             if self._engine is None:
                 self._set_status(Status(State.LOADING, _loading(settings)))
-        if self._engine is not None and _same_needs(settings, self._worn) and not self._trouble.is_on:
+        if self._engine is not None and _same_needs(settings, self._worn) and not must_load:
             self._tell_worn(self._engine, settings)  # back to what runs, after something that could not load
         else:
             self._loader.start(settings, self._engine)
@@ -267,11 +273,25 @@ class Worker:
         self._worn = self._asked
         self._pace = Pace(now_ns())
         self._regulator.use(engine.provider)
+        self._improver.follow(engine.to_improve)
         self._tell_worn(engine, self._asked or self._settings)
 
     def _tell_worn(self, engine: Engine, settings: Settings) -> None:
         text = f"Wearing “{face_name(settings)}” on {placement(engine)}."
+        if self._improver.works_on(engine.to_improve):
+            text += f" {MAKING}"
         self._set_status(Status(State.RUNNING, text, engine.notice, engine.provider, engine.has_morph))
+
+    def _take_improved(self) -> None:
+        """Has the engine loaded again when the faster form of its network is there."""
+        done, engine = self._improver.take(), self._engine
+        if done is None or engine is None:
+            return
+        path, is_faster = done
+        if engine.to_improve == path:
+            self._is_faster = is_faster
+        self._improver.follow(engine.to_improve)  # another one waited for it
+        self._tell_worn(engine, self._worn or self._settings)
 
     def _refuse(self, error: BaseException) -> None:
         """Says why a load failed; an engine that runs goes on."""
