@@ -24,7 +24,7 @@ STANDARD_LIBRARY_ONLY = [
     in {"errors", "folders", "faces", "formats", "settings", "exchange", "cover", "policy", "stats", "worker",
         "loader", "pace", "recovery", "stream", "swap_thread", "cover_thread", "native", "delay", "block",
         "cancel", "governor", "stairs", "meter", "regulator", "priority", "tuner", "providers",
-        "own_networks", "onnx_contract", "improver"}
+        "own_networks", "onnx_contract", "improver", "options", "choices"}
 ]  # fmt: skip
 
 # What a part of the package may import of the others; the first prefix that fits counts.

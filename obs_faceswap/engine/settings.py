@@ -4,163 +4,71 @@ OBS properties, command-line options (`--set key=value`) and the table in docs/s
 `OPTIONS`; nothing else in the project names a range, a default, a label or a help text.
 """
 
-from dataclasses import Field, dataclass, field, fields, replace
-from enum import StrEnum
+from dataclasses import Field, dataclass, fields, replace
 from typing import Any, cast
 
+from obs_faceswap.engine.choices import (
+    AlignMode,
+    ColorTransfer,
+    Cover,
+    Delay,
+    FaceType,
+    Keep,
+    OtherFaces,
+    Reprojection,
+    Switch,
+    Target,
+)
 from obs_faceswap.engine.errors import SettingsError
+from obs_faceswap.engine.options import (
+    FACE,
+    LOOK,
+    MASK,
+    MODEL,
+    PERFORMANCE,
+    PRIVACY,
+    SAME,
+    SOUND,
+    TRACKING,
+    Kind,
+    Option,
+    Shown,
+    Value,
+    declare,
+    number,
+)
 
-Value = bool | int | float | str
-
-
-class Kind(StrEnum):
-    """What control a setting is drawn as."""
-
-    FACE = "face"  # drop-down of installed faces; the choices are found at run time
-    DEVICE = "device"  # drop-down of execution devices; the choices are found at run time
-    NETWORK = "network"  # drop-down of the user's networks; the choices are found at run time
-    AUDIO = "audio"  # drop-down of OBS's audio sources; the choices are found at run time
-    PATH = "path"
-    CHOICE = "choice"
-    NUMBER = "number"
-
-
-class Shown(StrEnum):
-    """When a setting means something; the panel hides it otherwise."""
-
-    ALWAYS = "always"
-    PHOTO = "photo"  # a picture or a folder of pictures is worn
-    SWAPPER = "swapper"  # a photo is worn through a network that takes a face from it
-    ANIMATOR = "animator"  # a picture is moved by a network
-    DFM = "dfm"  # a .dfm model is worn
-    MORPH = "morph"  # the worn .dfm has a morph input
-    FIXED_DELAY = "fixed_delay"  # the delay is a fixed one
-
-
-class Cover(StrEnum):
-    """What is shown when there is no swapped frame."""
-
-    FREEZE_BLUR = "freeze_blur"
-    BLUR = "blur"
-    HIDE = "hide"
-    ORIGINAL = "original"
-
-
-class OtherFaces(StrEnum):
-    """What happens to faces that are not swapped."""
-
-    AUTO = "auto"
-    COVER = "cover"
-    LEAVE = "leave"
-
-
-class Keep(StrEnum):
-    """Whether a live part of the face is kept."""
-
-    AUTO = "auto"
-    YES = "yes"
-    NO = "no"
-
-
-class Switch(StrEnum):
-    """On or off."""
-
-    ON = "on"
-    OFF = "off"
-
-
-class AlignMode(StrEnum):
-    """What a model's crop follows."""
-
-    POINTS = "points"
-    BOX = "box"
-    STATIC = "static"
-
-
-class FaceType(StrEnum):
-    """How much of a head a model was trained on."""
-
-    CUSTOM = "custom"
-    HALF = "half"
-    MID_FULL = "mid_full"
-    FULL = "full"
-    WHOLE_FACE = "whole_face"
-    HEAD = "head"
-
-
-class ColorTransfer(StrEnum):
-    """How the swapped face takes on the colours of the scene."""
-
-    NONE = "none"
-    RCT = "rct"
-
-
-class Reprojection(StrEnum):
-    """Whether frames between two swaps show the newest swap, moved to where the face is now."""
-
-    AUTO = "auto"
-    YES = "yes"
-    NO = "no"
-
-
-class Target(StrEnum):
-    """What the engine aims at when the machine is not fast enough for everything."""
-
-    OFF = "off"
-    SMOOTH = "smooth"
-    GAME = "game"
-
-
-class Delay(StrEnum):
-    """How long finished frames are held, so that they come out evenly and sound can fit."""
-
-    AUTO = "auto"
-    FIXED = "fixed"
-    OFF = "off"
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One setting: key, control, range and words."""
-
-    key: str
-    kind: Kind
-    default: Value
-    label: str
-    help: str
-    group: str
-    minimum: float = 0.0
-    maximum: float = 0.0
-    step: float = 0.0
-    unit: str = ""
-    choices: tuple[tuple[str, str], ...] = ()  # (value, label)
-    shown: Shown = Shown.ALWAYS
-    deepfacelive: str = ""  # DeepFaceLive's setting and default, where it has one
-
-
-def _declare(kind: Kind, default: Value, label: str, help_text: str, group: str, **more: Any) -> Any:
-    parts = {"kind": kind, "label": label, "help": help_text, "group": group, **more}
-    return field(default=default, metadata=parts)
-
-
-def _number(
-    default: float, low: float, high: float, step: float, label: str, help_text: str, group: str, **more: Any
-) -> Any:
-    return _declare(
-        Kind.NUMBER, default, label, help_text, group, minimum=low, maximum=high, step=step, **more
-    )
-
-
-FACE = "Face"
-PRIVACY = "When your face cannot be swapped"
-LOOK = "Look"
-MODEL = "Model"
-MASK = "Mask"
-TRACKING = "Finding your face"
-PERFORMANCE = "Speed"
-SOUND = "Delay and sound"
-
-SAME = "same"  # a stage's device: the one of the setting `device`
+__all__ = [
+    "FACE",
+    "LOOK",
+    "MASK",
+    "MODEL",
+    "OPTIONS",
+    "PERFORMANCE",
+    "PRIVACY",
+    "SAME",
+    "SOUND",
+    "TRACKING",
+    "AlignMode",
+    "ColorTransfer",
+    "Cover",
+    "Delay",
+    "FaceType",
+    "Keep",
+    "Kind",
+    "Option",
+    "OtherFaces",
+    "Reprojection",
+    "Settings",
+    "Shown",
+    "Switch",
+    "Target",
+    "Value",
+    "covers_other_faces",
+    "from_stored",
+    "option",
+    "with_texts",
+]
 
 _SWITCH_CHOICES = ((Switch.OFF, "Off"), (Switch.ON, "On"))
 _KEEP_CHOICES = (
@@ -178,7 +86,7 @@ _EYE_CHOICES = (
 def _gamma(color: str, before: bool) -> Any:
     """One color of one of both gammas."""
     key, where = ("pre", "what the model sees") if before else ("post", "the new face")
-    return _number(
+    return number(
         1.0, 0.01, 4.0, 0.01, f"{color} gamma {'before' if before else 'after'} the model",
         f"Above 1 {where} has more {color.lower()}, below 1 less.", MODEL, shown=Shown.DFM,
         deepfacelive=f"{key}_gamma_{color.lower()} 1",
@@ -193,38 +101,38 @@ class Settings:
     at its default resolution of 224.
     """
 
-    face: str = _declare(
+    face: str = declare(
         Kind.FACE, "", "Face", "The face to wear. Add more with the file picker below.", FACE,
         deepfacelive="model",
     )  # fmt: skip
-    face_file: str = _declare(
+    face_file: str = declare(
         Kind.PATH, "", "Face from a file",
         "A picture of a face or a .dfm model. It is used when the list above says “From a file”.", FACE,
     )  # fmt: skip
-    network: str = _declare(
+    network: str = declare(
         Kind.NETWORK, "", "Photo faces through",
         "How a picture becomes your face: painted on it, or by a network that you put into the folder "
         "of networks; see docs/models.md.", FACE,
         shown=Shown.PHOTO, deepfacelive="module FaceSwapInsight, off",
     )  # fmt: skip
-    pixel_boost: float = _number(
+    pixel_boost: float = number(
         1.0, 1.0, 4.0, 1.0, "Pixel boost",
         "Runs the network on a finer crop of a large face: 2 takes four times as long, 4 sixteen times.",
         FACE, shown=Shown.SWAPPER,
     )  # fmt: skip
-    relative_power: float = _number(
+    relative_power: float = number(
         1.0, 0.0, 2.0, 0.01, "Movement", "How strongly the picture moves with your face.", FACE,
         shown=Shown.ANIMATOR, deepfacelive="relative_power 1",
     )  # fmt: skip
-    morph: float = _number(
+    morph: float = number(
         0.75, 0.0, 1.0, 0.01, "Morph", "How far the model turns you into the other person.", FACE,
         shown=Shown.MORPH, deepfacelive="morph_factor 0.75",
     )  # fmt: skip
-    device: str = _declare(
+    device: str = declare(
         Kind.DEVICE, "auto", "Device", "What the networks run on. Automatic takes the fastest that works.",
         FACE, deepfacelive="device (per stage)",
     )  # fmt: skip
-    cover: Cover = _declare(
+    cover: Cover = declare(
         Kind.CHOICE, Cover.FREEZE_BLUR, "Show instead",
         "What viewers see while the face is loading, when no face is found, or when anything goes wrong. "
         "Only “Show original” ever shows your own face.",
@@ -237,7 +145,7 @@ class Settings:
         ),
         deepfacelive="source_type: frozen or original frame",
     )  # fmt: skip
-    other_faces: OtherFaces = _declare(
+    other_faces: OtherFaces = declare(
         Kind.CHOICE, OtherFaces.AUTO, "Other faces",
         "Faces that are not swapped: other people, posters, or you again in a mirror.", PRIVACY,
         choices=(
@@ -247,45 +155,45 @@ class Settings:
         ),
         deepfacelive="none (always left)",
     )  # fmt: skip
-    color_transfer: ColorTransfer = _declare(
+    color_transfer: ColorTransfer = declare(
         Kind.CHOICE, ColorTransfer.RCT, "Colour match", "Fits the face's colours to your light.", LOOK,
         choices=((ColorTransfer.RCT, "Match the scene"), (ColorTransfer.NONE, "Off")),
         deepfacelive="color_transfer rct",
     )  # fmt: skip
-    opacity: float = _number(
+    opacity: float = number(
         1.0, 0.0, 1.0, 0.01, "Opacity", "Below 1 your own face shines through.", LOOK,
         deepfacelive="face_opacity 1.0",
     )  # fmt: skip
-    keep_mouth: Keep = _declare(
+    keep_mouth: Keep = declare(
         Kind.CHOICE, Keep.AUTO, "Keep my mouth's inside", "Shows your own teeth and tongue when you speak.",
         LOOK, choices=_KEEP_CHOICES,
     )  # fmt: skip
-    keep_eyes: Keep = _declare(
+    keep_eyes: Keep = declare(
         Kind.CHOICE, Keep.AUTO, "Keep my eyes",
         "Shows your own eyes in the new face. Automatic: a photo face's eyes look and blink as yours do; a "
         "model makes its own.",
         LOOK,
         choices=_EYE_CHOICES,
     )  # fmt: skip
-    face_scale: float = _number(
+    face_scale: float = number(
         1.0, 0.5, 1.5, 0.01, "Face size", "Makes the swapped face larger or smaller.", LOOK,
         deepfacelive="face_scale 1.0",
     )  # fmt: skip
-    offset_x: float = _number(
+    offset_x: float = number(
         0.0, -0.5, 0.5, 0.001, "Move sideways", "In parts of the crop's side; positive moves right.", LOOK,
         deepfacelive="face_x_offset 0",
     )  # fmt: skip
-    offset_y: float = _number(
+    offset_y: float = number(
         0.0, -0.5, 0.5, 0.001, "Move up or down", "In parts of the crop's side; positive moves down.", LOOK,
         deepfacelive="face_y_offset 0",
     )  # fmt: skip
-    two_pass: Switch = _declare(
+    two_pass: Switch = declare(
         Kind.CHOICE, Switch.OFF, "Two passes",
         "Gives the model its own face once more: closer to the other person, less of your expression, twice "
         "the time.",
         MODEL, choices=_SWITCH_CHOICES, shown=Shown.DFM, deepfacelive="two_pass off",
     )  # fmt: skip
-    presharpen: float = _number(
+    presharpen: float = number(
         0.0, 0.0, 10.0, 0.1, "Sharpen before the model", "Helps with a soft camera.", MODEL,
         shown=Shown.DFM, deepfacelive="presharpen_amount 0",
     )  # fmt: skip
@@ -295,7 +203,7 @@ class Settings:
     post_gamma_red: float = _gamma("Red", before=False)
     post_gamma_green: float = _gamma("Green", before=False)
     post_gamma_blue: float = _gamma("Blue", before=False)
-    face_type: FaceType = _declare(
+    face_type: FaceType = declare(
         Kind.CHOICE, FaceType.CUSTOM, "Face type", "What the model was trained on; it decides the cut-out.",
         MODEL,
         choices=(
@@ -308,7 +216,7 @@ class Settings:
         ),
         shown=Shown.DFM,
     )  # fmt: skip
-    align_mode: AlignMode = _declare(
+    align_mode: AlignMode = declare(
         Kind.CHOICE, AlignMode.POINTS, "Cut out by", "What the cut-out for the model follows.", MODEL,
         choices=(
             (AlignMode.POINTS, "The face's points"),
@@ -317,62 +225,62 @@ class Settings:
         ),
         shown=Shown.DFM, deepfacelive="align_mode from points",
     )  # fmt: skip
-    exclude_moving_parts: Switch = _declare(
+    exclude_moving_parts: Switch = declare(
         Kind.CHOICE, Switch.ON, "Ignore moving parts",
         "Brows, lids, lips and jaw do not move the cut-out: it stays still while you speak.", MODEL,
         choices=_SWITCH_CHOICES, shown=Shown.DFM, deepfacelive="exclude_moving_parts on",
     )  # fmt: skip
-    head_mode: Switch = _declare(
+    head_mode: Switch = declare(
         Kind.CHOICE, Switch.OFF, "Head mode", "A larger cut-out that keeps the back of a turned head.", MODEL,
         choices=_SWITCH_CHOICES, shown=Shown.DFM, deepfacelive="head_mode off",
     )  # fmt: skip
-    freeze_rotation: Switch = _declare(
+    freeze_rotation: Switch = declare(
         Kind.CHOICE, Switch.OFF, "Keep the cut-out level", "It does not turn when you tilt your head.", MODEL,
         choices=_SWITCH_CHOICES, shown=Shown.DFM, deepfacelive="freeze_z_rotation off",
     )  # fmt: skip
-    mask_erode: float = _number(
+    mask_erode: float = number(
         2.2, -50.0, 50.0, 0.1, "Mask erode",
         "Makes the mask smaller, or larger when negative. Percent of the crop's side.", MASK, unit="%",
         deepfacelive="face_mask_erode 5 px",
     )  # fmt: skip
-    mask_blur: float = _number(
+    mask_blur: float = number(
         11.2, 0.0, 100.0, 0.1, "Mask blur", "Softens the mask's edge. Percent of the crop's side.", MASK,
         unit="%", deepfacelive="face_mask_blur 25 px",
     )  # fmt: skip
-    coverage: float = _number(
+    coverage: float = number(
         2.2, 0.1, 8.0, 0.1, "Coverage",
         "How much around the face is cut out for the network. 2.2 suits whole-face models.", TRACKING,
         deepfacelive="face_coverage 2.2",
     )  # fmt: skip
-    align_x: float = _number(
+    align_x: float = number(
         0.0, -0.5, 0.5, 0.01, "Crop offset sideways", "Moves the cut-out, in parts of its side.", TRACKING,
         deepfacelive="x_offset 0",
     )  # fmt: skip
-    align_y: float = _number(
+    align_y: float = number(
         0.0, -0.5, 0.5, 0.01, "Crop offset up or down", "Moves the cut-out, in parts of its side.", TRACKING,
         deepfacelive="y_offset 0",
     )  # fmt: skip
-    detector_device: str = _declare(
+    detector_device: str = declare(
         Kind.DEVICE, SAME, "Device to find faces",
         "What the network runs on that looks for faces, about ten times a second.", TRACKING,
         choices=((SAME, "Same as Device"),), deepfacelive="device (per stage)",
     )  # fmt: skip
-    landmarks_device: str = _declare(
+    landmarks_device: str = declare(
         Kind.DEVICE, SAME, "Device to follow faces",
         "What the network runs on that finds a face's points in every frame. It is small: while the face "
         "itself runs on a busy graphics card, the CPU may be faster.", TRACKING,
         choices=((SAME, "Same as Device"),), deepfacelive="device (per stage)",
     )  # fmt: skip
-    detection_threshold: float = _number(
+    detection_threshold: float = number(
         0.5, 0.01, 1.0, 0.01, "Detection threshold",
         "Lower finds more faces and more mistakes, higher fewer of both.", TRACKING,
         deepfacelive="threshold 0.5",
     )  # fmt: skip
-    smoothing: float = _number(
+    smoothing: float = number(
         50.0, 0.0, 100.0, 1.0, "Smoothing", "Steadies a still face; a moving one stays quick.", TRACKING,
         unit="%", deepfacelive="temporal_smoothing 1 (off)",
     )  # fmt: skip
-    target: Target = _declare(
+    target: Target = declare(
         Kind.CHOICE, Target.OFF, "Target",
         "What gives way when the machine is busy. “Smooth picture” keeps the frame rate below; “Leave the "
         "game alone” uses the least that still looks right. The status says what was done.",
@@ -383,12 +291,12 @@ class Settings:
             (Target.GAME, "Leave the game alone"),
         ),
     )  # fmt: skip
-    target_fps: float = _number(
+    target_fps: float = number(
         0.0, 0.0, 120.0, 1.0, "Target frame rate",
         "Frames a second to keep up: the nearest even part of the camera's rate. 0 is the camera's own.",
         PERFORMANCE,
     )  # fmt: skip
-    reprojection: Reprojection = _declare(
+    reprojection: Reprojection = declare(
         Kind.CHOICE, Reprojection.AUTO, "Reprojection",
         "Shows every frame of the camera even where the network is slower: in between, its newest face is "
         "moved to where yours is now. The face follows your head at once, its expression a little later.",
@@ -399,7 +307,7 @@ class Settings:
             (Reprojection.NO, "No (a lower frame rate)"),
         ),
     )  # fmt: skip
-    delay: Delay = _declare(
+    delay: Delay = declare(
         Kind.CHOICE, Delay.AUTO, "Delay",
         "A steady delay makes motion even and lets sound fit. Automatic takes the smallest that holds; the "
         "status shows it.",
@@ -410,11 +318,11 @@ class Settings:
             (Delay.OFF, "Off (each picture as soon as it is done)"),
         ),
     )  # fmt: skip
-    delay_ms: float = _number(
+    delay_ms: float = number(
         500.0, 0.0, 5000.0, 1.0, "Fixed delay", "From your camera to the picture in OBS.", SOUND, unit="ms",
         shown=Shown.FIXED_DELAY, deepfacelive="target_delay 500",
     )  # fmt: skip
-    sync_audio: str = _declare(
+    sync_audio: str = declare(
         Kind.AUDIO, "", "Sound to delay",
         "Choose your microphone: its sync offset in OBS follows the delay, and goes back to your own value "
         "when the filter is switched off or removed. A source's own sound needs nothing: OBS delays it with "

@@ -1,0 +1,85 @@
+"""What the settings that are chosen from a list can be. Standard library only."""
+
+from enum import StrEnum
+
+
+class Cover(StrEnum):
+    """What is shown when there is no swapped frame."""
+
+    FREEZE_BLUR = "freeze_blur"
+    BLUR = "blur"
+    HIDE = "hide"
+    ORIGINAL = "original"
+
+
+class OtherFaces(StrEnum):
+    """What happens to faces that are not swapped."""
+
+    AUTO = "auto"
+    COVER = "cover"
+    LEAVE = "leave"
+
+
+class Keep(StrEnum):
+    """Whether a live part of the face is kept."""
+
+    AUTO = "auto"
+    YES = "yes"
+    NO = "no"
+
+
+class Switch(StrEnum):
+    """On or off."""
+
+    ON = "on"
+    OFF = "off"
+
+
+class AlignMode(StrEnum):
+    """What a model's crop follows."""
+
+    POINTS = "points"
+    BOX = "box"
+    STATIC = "static"
+
+
+class FaceType(StrEnum):
+    """How much of a head a model was trained on."""
+
+    CUSTOM = "custom"
+    HALF = "half"
+    MID_FULL = "mid_full"
+    FULL = "full"
+    WHOLE_FACE = "whole_face"
+    HEAD = "head"
+
+
+class ColorTransfer(StrEnum):
+    """How the swapped face takes on the colours of the scene."""
+
+    NONE = "none"
+    RCT = "rct"
+
+
+class Reprojection(StrEnum):
+    """Whether frames between two swaps show the newest swap, moved to where the face is now."""
+
+    AUTO = "auto"
+    YES = "yes"
+    NO = "no"
+
+
+class Target(StrEnum):
+    """What the engine aims at when the machine is not fast enough for everything."""
+
+    OFF = "off"
+    SMOOTH = "smooth"
+    GAME = "game"
+
+
+class Delay(StrEnum):
+    """How long finished frames are held, so that they come out evenly and sound can fit."""
+
+    AUTO = "auto"
+    FIXED = "fixed"
+    OFF = "off"

@@ -1,0 +1,77 @@
+"""How a setting is declared: its control, its range and its words. Standard library only."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+Value = bool | int | float | str
+
+
+class Kind(StrEnum):
+    """What control a setting is drawn as."""
+
+    FACE = "face"  # drop-down of installed faces; the choices are found at run time
+    DEVICE = "device"  # drop-down of execution devices; the choices are found at run time
+    NETWORK = "network"  # drop-down of the user's networks; the choices are found at run time
+    AUDIO = "audio"  # drop-down of OBS's audio sources; the choices are found at run time
+    PATH = "path"
+    CHOICE = "choice"
+    NUMBER = "number"
+
+
+class Shown(StrEnum):
+    """When a setting means something; the panel hides it otherwise."""
+
+    ALWAYS = "always"
+    PHOTO = "photo"  # a picture or a folder of pictures is worn
+    SWAPPER = "swapper"  # a photo is worn through a network that takes a face from it
+    ANIMATOR = "animator"  # a picture is moved by a network
+    DFM = "dfm"  # a .dfm model is worn
+    MORPH = "morph"  # the worn .dfm has a morph input
+    FIXED_DELAY = "fixed_delay"  # the delay is a fixed one
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One setting: key, control, range and words."""
+
+    key: str
+    kind: Kind
+    default: Value
+    label: str
+    help: str
+    group: str
+    minimum: float = 0.0
+    maximum: float = 0.0
+    step: float = 0.0
+    unit: str = ""
+    choices: tuple[tuple[str, str], ...] = ()  # (value, label)
+    shown: Shown = Shown.ALWAYS
+    deepfacelive: str = ""  # DeepFaceLive's setting and default, where it has one
+
+
+def declare(kind: Kind, default: Value, label: str, help_text: str, group: str, **more: Any) -> Any:
+    """A field of `Settings`; `more` are further parts of its `Option`."""
+    parts = {"kind": kind, "label": label, "help": help_text, "group": group, **more}
+    return field(default=default, metadata=parts)
+
+
+def number(
+    default: float, low: float, high: float, step: float, label: str, help_text: str, group: str, **more: Any
+) -> Any:
+    """A field that holds a number."""
+    return declare(
+        Kind.NUMBER, default, label, help_text, group, minimum=low, maximum=high, step=step, **more
+    )
+
+
+FACE = "Face"
+PRIVACY = "When your face cannot be swapped"
+LOOK = "Look"
+MODEL = "Model"
+MASK = "Mask"
+TRACKING = "Finding your face"
+PERFORMANCE = "Speed"
+SOUND = "Delay and sound"
+
+SAME = "same"  # a stage's device: the one of the setting `device`
