@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from obs_faceswap.engine import cancel, folders, providers, rewrites
+from obs_faceswap.engine.weights import LARGE_BYTES, Weights
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ _RUNS = 3
 _LARGEST_BYTES = 1_500_000_000  # with the weights' new form, below the 2 GB that one ONNX file may have
 _CACHE_BYTES = 8_000_000_000  # beyond that, what was not used for longest goes
 _ABANDONED_S = 86_400.0
+_BESIDE = "session.optimized_model_external_initializers"
 _SUFFIX, _SAME = ".onnx", ".same"
 
 _MAKING = threading.Lock()  # one at a time: it takes a core and three times the network's memory
@@ -202,10 +204,11 @@ def _improve(path: Path, new: Path) -> float | None:
     expected, original_s = _run(original, feeds)
     cancel.check()
     del original  # a large one and its copies would not fit beside each other everywhere
-    network = _changed(path, free, new.with_suffix(".plain"))
-    if network is None:
-        return None
-    better = _session(network, saved=new)
+    with tempfile.TemporaryDirectory(dir=new.parent, prefix="parts-") as parts:
+        network = _changed(path, free, Path(parts))
+        if network is None:
+            return None
+        better = _session(network, saved=new)
     cancel.check()
     found, better_s = _run(better, feeds)
     if not (error := _error(expected, found)) <= _TOLERANCE:  # also refuses NaN
@@ -215,29 +218,32 @@ def _improve(path: Path, new: Path) -> float | None:
     return better_s / original_s if better_s <= _WORTH_IT * original_s else None
 
 
-def _changed(path: Path, free: set[str], plain: Path) -> bytes | None:
-    """A network with all rewrites; None when none applies."""
+def _changed(path: Path, free: set[str], folder: Path) -> Path | None:
+    """A network with all rewrites, written into a folder; None when none applies."""
     import onnx
 
+    plain, changed = folder / "plain.onnx", folder / "changed.onnx"
     _session(path, saved=plain, fixed=free)
     cancel.check()
-    model = onnx.load(plain)
-    plain.unlink()
-    graph = rewrites.Graph.of(model, rewrites.shapes_of(model))
+    model = onnx.load(plain, load_external_data=False)
+    weights = Weights(folder)
+    graph = rewrites.Graph.of(model, rewrites.shapes_of(model), weights)
     if not rewrites.rewrite(graph):
         return None
     graph.put_back()
     cancel.check()
-    return bytes(model.SerializeToString())
+    weights.write(model, changed)
+    return changed
 
 
-def _session(model: Path | bytes, saved: Path | None = None, fixed: set[str] | None = None) -> Any:
+def _session(model: Path, saved: Path | None = None, fixed: set[str] | None = None) -> Any:
     """A session with one thread.
 
     Args:
-        model: an ONNX file, or its content.
+        model: an ONNX file.
         saved: where ONNX Runtime writes what it made of the network.
-        fixed: names of free sides that become 1; what is saved then is what every machine may load.
+        fixed: names of free sides that become 1; what is saved then is what every machine may load, with its
+            large constants in a file beside it.
     """
     import onnxruntime
 
@@ -248,8 +254,9 @@ def _session(model: Path | bytes, saved: Path | None = None, fixed: set[str] | N
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         for name in fixed:
             options.add_free_dimension_override_by_name(name, 1)
-    source = model if isinstance(model, bytes) else str(model)
-    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        for key, value in (("file_name", "weights.bin"), ("min_size_in_bytes", str(LARGE_BYTES))):
+            options.add_session_config_entry(f"{_BESIDE}_{key}", value)
+    return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
 
 
 def _feeds(session: Any) -> Arrays | None:

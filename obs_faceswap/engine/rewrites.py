@@ -11,6 +11,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from obs_faceswap.engine.weights import Weights
+
 Floats: TypeAlias = npt.NDArray[np.float32]
 
 # Winograd's F(4 x 4, 3 x 3): 36 products for 16 results of a 3 x 3 convolution instead of 144. Points 0, 1,
@@ -45,20 +47,22 @@ class Graph:
         model: the ONNX model it is from.
         nodes: its nodes, in an order that can be computed.
         shapes: shapes of the values for which they are fixed.
+        weights: where its large constants are.
     """
 
     model: Any
     nodes: list[Any]
     shapes: dict[str, tuple[int, ...]]
+    weights: Weights
     _constants: dict[str, Any] = field(default_factory=dict)
     _new: list[str] = field(default_factory=list)
     _made: int = 0
 
     @classmethod
-    def of(cls, model: Any, shapes: dict[str, tuple[int, ...]]) -> "Graph":
-        """The graph of a model, with the shapes of its values."""
+    def of(cls, model: Any, shapes: dict[str, tuple[int, ...]], weights: Weights) -> "Graph":
+        """The graph of a model, with the shapes of its values and the place of its large constants."""
         constants = {tensor.name: tensor for tensor in model.graph.initializer}
-        return cls(model, list(model.graph.node), shapes, constants)
+        return cls(model, list(model.graph.node), shapes, weights, constants)
 
     def put_back(self) -> None:
         """Writes nodes and new constants into the model, and drops the constants that nothing uses."""
@@ -73,10 +77,8 @@ class Graph:
 
     def constant(self, name: str) -> npt.NDArray[Any] | None:
         """The numbers of a constant, or None for anything else."""
-        from onnx import numpy_helper
-
         tensor = self._constants.get(name)
-        return None if tensor is None else numpy_helper.to_array(tensor)
+        return None if tensor is None else self.weights.numbers(tensor)
 
     def shape_of_constant(self, name: str) -> tuple[int, ...]:
         """The shape of a constant of 32-bit floats without reading it; empty for anything else."""
@@ -85,11 +87,9 @@ class Graph:
 
     def add_constant(self, values: Any) -> str:
         """The name of a new constant."""
-        from onnx import numpy_helper
-
         name = self._name()
         self._new.append(name)
-        self._constants[name] = numpy_helper.from_array(np.ascontiguousarray(values), name)
+        self._constants[name] = self.weights.tensor(np.ascontiguousarray(values), name)
         return name
 
     def node(self, kind: str, inputs: list[str], output: str = "", **attributes: Any) -> Any:

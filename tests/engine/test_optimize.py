@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -16,6 +17,7 @@ from onnx import helper, numpy_helper
 from obs_faceswap.engine import cancel, optimize, rewrites
 from obs_faceswap.engine.cancel import CancelledError
 from obs_faceswap.engine.session import shared
+from obs_faceswap.engine.weights import Weights
 
 NUMBERS = np.random.default_rng(1)
 
@@ -72,11 +74,51 @@ def written(tmp_path, content, name="network.onnx"):
 def rewritten(content):
     """A network after the rules, and how many nodes they replaced."""
     model = onnx.load_from_string(content)
-    graph = rewrites.Graph.of(model, rewrites.shapes_of(model))
+    graph = rewrites.Graph.of(model, rewrites.shapes_of(model), Weights(Path(), 1 << 30))
     count = rewrites.rewrite(graph)
     graph.put_back()
     onnx.checker.check_model(model, full_check=True)
     return model, count
+
+
+def test_a_model_whose_constants_lie_in_files_is_written_whole(tmp_path):
+    """Small ones and large ones, new ones and those that were there, as one file that needs no other."""
+    content = convolution(channels=4, outputs=8)
+    model, weights = onnx.load_from_string(content), Weights(tmp_path, 256)
+    before = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    (tmp_path / "old.bin").write_bytes(b"xxxx" + before["weights"].tobytes())
+    old = next(tensor for tensor in model.graph.initializer if tensor.name == "weights")
+    old.ClearField("raw_data")
+    old.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in (("location", "old.bin"), ("offset", "4"), ("length", str(8 * 4 * 9 * 4))):
+        old.external_data.add(key=key, value=value)
+    np.testing.assert_array_equal(weights.numbers(old), before["weights"])
+    added = np.arange(100, dtype=np.float32).reshape(4, 25)
+    new = weights.tensor(added, "new")
+    assert new.data_location == onnx.TensorProto.EXTERNAL
+    np.testing.assert_array_equal(weights.numbers(new), added)
+    model.graph.initializer.append(new)
+    path = tmp_path / "alone" / "whole.onnx"
+    path.parent.mkdir()
+    weights.write(model, path)
+    whole = onnx.load(path)
+    onnx.checker.check_model(whole)
+    found = {tensor.name: numpy_helper.to_array(tensor) for tensor in whole.graph.initializer}
+    assert set(found) == {"weights", "bias", "new"}
+    np.testing.assert_array_equal(found["weights"], before["weights"])
+    np.testing.assert_array_equal(found["bias"], before["bias"])
+    np.testing.assert_array_equal(found["new"], added)
+    np.testing.assert_allclose(results(str(path))[0], results(content)[0], rtol=1e-5)
+
+
+def test_what_is_kept_needs_no_other_file(store, tmp_path):
+    content = convolution(channels=160, outputs=160, height=32, width=32)
+    best = optimize.prepared(written(tmp_path, content))
+    assert best.parent == store
+    assert not any(
+        tensor.external_data for tensor in onnx.load(best, load_external_data=False).graph.initializer
+    )
+    np.testing.assert_allclose(results(str(best))[0], results(content)[0], atol=1e-3)
 
 
 def results(content, feeds=None):
