@@ -34,14 +34,14 @@ class StreamEngine:
         if self.errors:
             raise self.errors.pop(0)
         self.begun.append(len(self.frames))
-        return SimpleNamespace(aligned=self.sees_a_face or None, number=len(self.frames))
+        return SimpleNamespace(cuts=(1,) if self.sees_a_face else (), number=len(self.frames))
 
     def swap(self, begun):
         self.gate.wait(30)
         if self.swap_errors:
             raise self.swap_errors.pop(0)
         swap_ms = {name: ms for name, ms in self.result.stages_ms.items() if name == "swap"}
-        return SimpleNamespace(stages_ms=swap_ms, number=begun.number) if begun.aligned else None
+        return SimpleNamespace(stages_ms=swap_ms, number=begun.number) if begun.cuts else None
 
     def finish(self, frame, begun, swap):
         self.finished.append((begun.number, swap.number if swap else None))

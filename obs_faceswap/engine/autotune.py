@@ -196,7 +196,7 @@ class _Scene:
         engine = pipeline.load(settings, self._models_from)
         try:
             aligned = self._aligned(worn.swapper)
-            begun = pipeline.Begun(settings, 0, Found(self._face, []), aligned, None, {})
+            begun = pipeline.Begun(settings, 0, Found(self._face, []), (aligned,), None, {})
             swap = engine.swap(begun)
             frame = _frame(self._image)
             yield lambda: engine.finish(frame, begun, swap)

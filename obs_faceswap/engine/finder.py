@@ -69,10 +69,24 @@ class Mesh(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The faces of one frame."""
+    """The faces of one frame.
 
-    target: Face | None  # the one to swap
+    Attributes:
+        target: the one to swap, or the first of several.
+        others: those that are not swapped, and for a while those that are lost, where they were last.
+        more: the others that are swapped.
+        lost: those of `others` that are swapped while they are seen.
+    """
+
+    target: Face | None
     others: list[Face]
+    more: tuple[Face, ...] = ()
+    lost: tuple[Face, ...] = ()
+
+    @property
+    def targets(self) -> tuple[Face, ...]:
+        """All faces to swap."""
+        return () if self.target is None else (self.target, *self.more)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,11 +32,13 @@ from obs_faceswap.engine.types import (
     AlignedFace,
     Face,
     Frame,
+    Points,
     Result,
     Shown,
     SwappedFace,
     Warp,
 )
+from obs_faceswap.engine.wardrobe import Wardrobe
 from obs_faceswap.engine.wear import Networks, Worn, wear
 
 logger = logging.getLogger(__name__)
@@ -46,6 +48,8 @@ _FRAME_ERRORS = (FaceSwapError, cv2.error, ArithmeticError, ValueError, IndexErr
 
 # A swap on less than this part of the face's outline would leave a face bare that can be recognized.
 _LEAST_HIDDEN = 0.4
+_MOVED = 0.4  # parts of a face's size that one may have moved since it was lost
+_MOST_COLORS = 16
 _NANOSECONDS = 1e9
 _NO_PLAN = Plan()
 _NO_FACE = "No face is seen."
@@ -69,7 +73,7 @@ class Stage(StrEnum):
 
 
 class Stopwatch:
-    """Times the stages of one frame."""
+    """Times the stages of one frame; what is done for several faces is added up."""
 
     def __init__(self) -> None:
         self.stages_ms: dict[str, float] = {}
@@ -81,7 +85,8 @@ class Stopwatch:
         try:
             yield
         finally:
-            self.stages_ms[stage] = (time.perf_counter() - start) * 1000
+            passed_ms = (time.perf_counter() - start) * 1000
+            self.stages_ms[stage] = self.stages_ms.get(stage, 0.0) + passed_ms
 
 
 def load(settings: Settings, models_from: Path | None = None, at_once: bool = False) -> "Pipeline":
@@ -109,33 +114,44 @@ class Begun:
     """What is known of a frame before its swap.
 
     Attributes:
-        aligned: the target, cut out; None if there is nobody to swap.
-        fault: why that is so, where it is not because no face is seen.
+        cuts: the faces to swap, cut out; none if there is nobody to swap.
+        fault: why one is missing, where it is not because no face is seen.
     """
 
     settings: Settings
     timestamp_ns: int
     found: Found
-    aligned: AlignedFace | None
+    cuts: tuple[AlignedFace, ...]
     fault: Exception | None
     stages_ms: dict[str, float]
 
+    @property
+    def aligned(self) -> AlignedFace | None:
+        """The first face to swap."""
+        return self.cuts[0] if self.cuts else None
+
 
 @dataclass(frozen=True, slots=True)
-class Swap:
-    """What the swapper made of one frame.
+class Made:
+    """What a swapper made of one face.
 
     Attributes:
-        aligned: the crop that it was given,
-        timestamp_ns: and that frame's time.
+        aligned: the crop that it was given.
         face: None if it failed;
         fault: then this says why.
     """
 
     aligned: AlignedFace
-    timestamp_ns: int
     face: SwappedFace | None
     fault: Exception | None
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """What the swappers made of one frame, at the frame's own time."""
+
+    timestamp_ns: int
+    made: tuple[Made, ...]
     stages_ms: dict[str, float]
 
 
@@ -147,13 +163,11 @@ class Pipeline:
 
     def __init__(self, networks: Networks, worn: Worn) -> None:
         self._networks = networks
-        self._worn = worn
-        self._color = ColorMatch()
+        self._wardrobe = Wardrobe(worn)
+        self._colors: dict[int, ColorMatch] = {}  # by track
         self._policy = NoFacePolicy(Cover.FREEZE_BLUR)
         self._last_swap = still.LastSwap()
         self._settings: Settings | None = None
-        self._swapper_knows: Settings | None = None  # the settings it took over last
-        self._track_id = -1
         self._picture: Picture | None = None  # the frame's before, for its memory
 
     def process(self, frame: Frame, settings: Settings, plan: Plan = _NO_PLAN) -> Result:
@@ -166,41 +180,48 @@ class Pipeline:
         return self.finish(frame, begun, self.swap(begun))
 
     def begin(self, frame: Frame, settings: Settings, plan: Plan = _NO_PLAN) -> Begun:
-        """Finds the faces of a frame and cuts the target out; the frame itself stays as it is."""
-        watch, found, aligned, fault = Stopwatch(), Found(None, []), None, None
+        """Finds the faces of a frame and cuts out who is swapped; the frame itself stays as it is."""
+        watch, found = Stopwatch(), Found(None, [])
+        cuts: list[AlignedFace] = []
+        fault: Exception | None = None
         try:
             with watch(Stage.CONVERT):
                 picture = self._picture = Picture(frame, self._picture)
             with watch(Stage.FIND):
                 self._networks.finder.search_every_s = plan.search_every_s
                 found = self._networks.finder.find(picture, frame.timestamp_ns, settings)
-            if found.target is not None:
-                with watch(Stage.ALIGN):
-                    aligned = self._aligned(picture, found.target, settings, plan.crop_limit_px)
         except _FRAME_ERRORS as error:
-            fault = _noted(error)
-        return Begun(settings, frame.timestamp_ns, found, aligned, fault, watch.stages_ms)
+            return Begun(settings, frame.timestamp_ns, found, (), _noted(error), watch.stages_ms)
+        for target in self._wardrobe.wearing(found.targets):
+            try:
+                with watch(Stage.ALIGN):
+                    cuts.append(self._aligned(picture, target, settings, plan.crop_limit_px))
+            except _FRAME_ERRORS as error:
+                fault = fault or _noted(error)
+        return Begun(settings, frame.timestamp_ns, found, tuple(cuts), fault, watch.stages_ms)
 
     def swap(self, begun: Begun) -> Swap | None:
-        """Runs the swapper on what was cut out; None if nothing was. May be called on another thread.
+        """Runs the swappers on what was cut out; None if nothing was. May be called on another thread.
 
         Calls may overlap those of `begin` and `finish`, but not each other.
         """
-        if begun.aligned is None:
+        if not begun.cuts:
             return None
-        if begun.settings is not self._swapper_knows:
-            self._swapper_knows = begun.settings
-            self._worn.swapper.update(begun.settings)
-        watch, face, fault = Stopwatch(), None, None
-        try:
-            with watch(Stage.SWAP):
-                face = _checked(self._worn.swapper.swap(begun.aligned), begun.aligned)
-        except _FRAME_ERRORS as error:
-            fault = _noted(error)
-        return Swap(begun.aligned, begun.timestamp_ns, face, fault, watch.stages_ms)
+        self._wardrobe.update(begun.settings)
+        watch, made = Stopwatch(), []
+        swappers = self._wardrobe.swappers([aligned.face for aligned in begun.cuts])
+        for aligned, swapper in zip(begun.cuts, swappers, strict=True):
+            try:
+                with watch(Stage.SWAP):
+                    made.append(Made(aligned, _checked(swapper.swap(aligned), aligned), None))
+            except _FRAME_ERRORS as error:
+                made.append(Made(aligned, None, _noted(error)))
+        return Swap(begun.timestamp_ns, tuple(made), watch.stages_ms)
 
     def finish(self, frame: Frame, begun: Begun, swap: Swap | None) -> Result:
-        """Changes the frame's planes in place: the swap is put back, or the policy's picture takes its place.
+        """Changes the frame's planes in place: the swaps are put back, or the policy's picture is shown.
+
+        Of several faces one that is not swapped is covered; where none is, the policy says what is shown.
 
         Args:
             frame: the frame that `begin` saw.
@@ -208,29 +229,59 @@ class Pipeline:
             swap: what `swap` made of it, or of an earlier frame of the stream: then it is moved to where the
                 face is now, or not used where that cannot hide the face. None means that there is none.
         """
-        watch, has_swap, fault = Stopwatch(), False, begun.fault or (swap.fault if swap else None)
-        notice = _notice(begun, swap)
+        watch = Stopwatch()
         self._take_over(begun.settings)
+        done, fault = self._put_all_back(frame, begun, swap, watch)
+        with watch(Stage.POLICY):
+            shown = self._show(frame, bool(done), begun.settings)
+        notice = ""
+        if not done or len(done) < len(self._wardrobe.wearing(begun.found.targets)):
+            notice = str(fault) if fault is not None else _reason(begun, swap, done)
+        stages_ms = begun.stages_ms | (swap.stages_ms if swap is not None else {}) | watch.stages_ms
+        return Result(shown, _faces(begun.found), stages_ms, notice, _own_fault(fault))
+
+    def _put_all_back(
+        self, frame: Frame, begun: Begun, swap: Swap | None, watch: Stopwatch
+    ) -> tuple[set[int], Exception | None]:
+        """Puts the swaps into their frame: the tracks of the faces that are hidden now, and what failed."""
+        done: set[int] = set()
+        faults = [begun.fault, *(made.fault for made in _all_made(swap))]
         try:
             with watch(Stage.OTHERS):
-                _cover_others(frame, begun.found, begun.settings)
-            face = _placed(begun, swap, watch, self._worn.fills_frame)
-            if begun.aligned is not None and face is not None:
-                has_swap = self._put_back(frame, begun.aligned, face, begun.settings, watch)
+                _cover_others(frame, begun)
+            for aligned in begun.cuts:
+                try:
+                    if self._put_back(frame, begun, aligned, swap, watch):
+                        done.add(aligned.face.track_id)
+                except _FRAME_ERRORS as error:
+                    faults.append(_noted(error))
+            if done and not self._wardrobe.fills_frame:
+                with watch(Stage.OTHERS):
+                    _cover_bare(frame, begun, done)
         except _FRAME_ERRORS as error:
-            has_swap, fault, notice = False, _noted(error), str(error)
-        with watch(Stage.POLICY):
-            shown = self._show(frame, has_swap, begun.settings)
-        stages_ms = begun.stages_ms | (swap.stages_ms if swap is not None else {}) | watch.stages_ms
-        return Result(shown, _faces(begun.found), stages_ms, "" if has_swap else notice, _own_fault(fault))
+            done, faults = set(), [_noted(error)]
+        return done, next((fault for fault in faults if fault is not None), None)
 
     def _put_back(
+        self, frame: Frame, begun: Begun, aligned: AlignedFace, swap: Swap | None, watch: Stopwatch
+    ) -> bool:
+        """Puts a face's swap into its frame; whether the face is hidden now."""
+        made = _made_for(aligned, begun.timestamp_ns, swap)
+        if made is None or made.face is None:
+            return False
+        swapped: SwappedFace | None = made.face
+        if self._wardrobe.fills_frame:
+            with watch(Stage.MERGE):
+                return fill(frame, made.face, begun.settings)
+        if made.aligned is not aligned:
+            with watch(Stage.REPROJECT):
+                swapped = reprojected(made.face, made.aligned, aligned, begun.settings)
+        return swapped is not None and self._merged(frame, aligned, swapped, begun.settings, watch)
+
+    def _merged(
         self, frame: Frame, aligned: AlignedFace, swapped: SwappedFace, settings: Settings, watch: Stopwatch
     ) -> bool:
         """Puts a swapped crop back into its frame; whether the face is hidden now."""
-        if self._worn.fills_frame:
-            with watch(Stage.MERGE):
-                return fill(frame, swapped, settings)
         if hidden(swapped.mask, aligned.landmarks, aligned.warp.size) < _LEAST_HIDDEN:
             return False
         with watch(Stage.COLOR):
@@ -245,34 +296,28 @@ class Pipeline:
     def _aligned(
         self, picture: Picture, target: Face, settings: Settings, limit_px: int | None
     ) -> AlignedFace:
-        side_px = 1 / scale_of(self._warp(target, 1, picture, settings))
-        size = self._worn.swapper.crop_size(min(side_px, limit_px) if limit_px else side_px)
-        warp = self._warp(target, size, picture, settings)
-        if self._worn.swapper.is_upright:
+        worn = self._wardrobe.of(target)
+        side_px = 1 / scale_of(_warp(worn, target, 1, picture, settings))
+        size = worn.swapper.crop_size(min(side_px, limit_px) if limit_px else side_px)
+        warp = _warp(worn, target, size, picture, settings)
+        if worn.swapper.is_upright:
             warp = in_frame_pixels(warp)
             crop = cut_face(picture, warp, target.landmarks)
         else:
             crop = cut(picture, warp)
         return AlignedFace(crop, warp, to_crop(warp, target.landmarks), target)
 
-    def _warp(self, target: Face, size: int, picture: Picture, settings: Settings) -> Warp:
-        """The crop of a face where the swapper wants it."""
-        place = (settings.coverage, settings.align_x, settings.align_y)
-        if self._worn.template is not None:
-            return templates.placed(self._worn.template, target.landmarks, size, *place)
-        if self._worn.kind is FaceKind.DFM:
-            return warp_at(target, size, (picture.width, picture.height), place_of(settings))
-        return warp_for(target.landmarks, size, *place)
-
     def _matched(
         self, swapped: SwappedFace, aligned: AlignedFace, timestamp_ns: int, settings: Settings
     ) -> SwappedFace:
         if settings.color_transfer is ColorTransfer.NONE:
             return swapped
-        if aligned.face.track_id != self._track_id:
-            self._track_id = aligned.face.track_id
-            self._color.reset()
-        return self._color.match(swapped, aligned.crop, timestamp_ns)
+        track_id = aligned.face.track_id
+        if track_id not in self._colors:
+            if len(self._colors) >= _MOST_COLORS:
+                self._colors.clear()
+            self._colors[track_id] = ColorMatch()
+        return self._colors[track_id].match(swapped, aligned.crop, timestamp_ns)
 
     def _show(self, frame: Frame, has_swap: bool, settings: Settings) -> Shown:
         """Makes the frame what the policy says, and keeps a swap for the next time there is none."""
@@ -309,8 +354,7 @@ class Pipeline:
     @property
     def provider(self) -> str:
         """The device that does the most work: the swap network's, or that of the networks that find faces."""
-        session = self._worn.session
-        return session.provider if session is not None else self._networks.provider
+        return self._wardrobe.provider or self._networks.provider
 
     @property
     def stages(self) -> Mapping[str, str]:
@@ -328,21 +372,21 @@ class Pipeline:
     @property
     def notice(self) -> str:
         """What the user should know although all runs: another device than asked for, an unused picture."""
-        return " ".join(filter(None, (self._networks.notice, self._worn.notice)))
+        return " ".join(filter(None, (self._networks.notice, self._wardrobe.notice)))
 
     @property
     def to_improve(self) -> Path | None:
         """The network of which a faster form may be made beside this engine."""
-        return self._worn.to_improve
+        return self._wardrobe.to_improve
 
     @property
     def has_morph(self) -> bool:
         """Whether the Morph setting acts on the worn face."""
-        return self._worn.has_morph
+        return self._wardrobe.has_morph
 
     def close(self) -> None:
         """Frees the face and the networks, where no other stream uses them."""
-        self._worn.close()
+        self._wardrobe.close()
         self._networks.close()
 
 
@@ -357,44 +401,63 @@ def _own_fault(error: Exception | None) -> Exception | None:
     return None if isinstance(error, (FaceError, FaceUnseenError)) else error
 
 
-def _notice(begun: Begun, swap: Swap | None) -> str:
-    """Why a frame shows no swap, if it shows none."""
-    fault = begun.fault or (swap.fault if swap is not None else None)
-    if fault is not None:
-        return str(fault)
-    if begun.aligned is None:
+def _reason(begun: Begun, swap: Swap | None, done: set[int]) -> str:
+    """Why faces are not swapped although nothing failed."""
+    bare = [aligned for aligned in begun.cuts if aligned.face.track_id not in done]
+    if not bare:
         return _NO_FACE
-    return _NOT_HIDDEN if _is_current(begun.aligned, begun.timestamp_ns, swap) else _NOT_READY
+    return _NOT_HIDDEN if _made_for(bare[0], begun.timestamp_ns, swap) else _NOT_READY
 
 
-def _is_current(aligned: AlignedFace, timestamp_ns: int, swap: Swap | None) -> bool:
-    """Whether a swap may be shown on a frame: it is the frame's own, or a young one of the same face."""
-    if swap is None or swap.aligned is aligned:
-        return swap is not None
-    is_young = abs(timestamp_ns - swap.timestamp_ns) <= OLDEST_SWAP_NS
-    return is_young and swap.aligned.face.track_id == aligned.face.track_id
+def _all_made(swap: Swap | None) -> tuple[Made, ...]:
+    return swap.made if swap is not None else ()
 
 
-def _placed(begun: Begun, swap: Swap | None, watch: Stopwatch, stays: bool) -> SwappedFace | None:
-    """The swap where a frame's face is, or as it is where it stays; None if it failed or may not be shown."""
-    aligned = begun.aligned
-    if (
-        aligned is None
-        or swap is None
-        or swap.face is None
-        or not _is_current(aligned, begun.timestamp_ns, swap)
-    ):
+def _made_for(aligned: AlignedFace, timestamp_ns: int, swap: Swap | None) -> Made | None:
+    """What may be shown on a face: its own swap of this frame, or a young one of an earlier frame."""
+    if swap is None:
         return None
-    if swap.aligned is aligned or stays:
-        return swap.face
-    with watch(Stage.REPROJECT):
-        return reprojected(swap.face, swap.aligned, aligned, begun.settings)
+    is_young = abs(timestamp_ns - swap.timestamp_ns) <= OLDEST_SWAP_NS
+    for made in swap.made:
+        face = made.aligned.face
+        is_same = (face.track_id, face.slot) == (aligned.face.track_id, aligned.face.slot)
+        if made.aligned is aligned or (is_young and is_same):
+            return made
+    return None
 
 
-def _cover_others(frame: Frame, found: Found, settings: Settings) -> None:
-    if covers_other_faces(settings):
-        for face in found.others:
+def _warp(worn: Worn, target: Face, size: int, picture: Picture, settings: Settings) -> Warp:
+    """The crop of a face where its swapper wants it."""
+    place = (settings.coverage, settings.align_x, settings.align_y)
+    if worn.template is not None:
+        return templates.placed(worn.template, target.landmarks, size, *place)
+    if worn.kind is FaceKind.DFM:
+        return warp_at(target, size, (picture.width, picture.height), place_of(settings))
+    return warp_for(target.landmarks, size, *place)
+
+
+def _cover_others(frame: Frame, begun: Begun) -> None:
+    """Covers who is not to be swapped, and where somebody is lost who is."""
+    if covers_other_faces(begun.settings):
+        for face in begun.found.others:
             cover_region(frame, face.landmarks)
+    if begun.cuts and begun.settings.cover is not Cover.ORIGINAL:
+        for face in begun.found.lost:
+            cover_region(frame, _around(face.landmarks))
+
+
+def _around(landmarks: Points) -> Points:
+    """A face's box, larger: the face may have moved since it was seen."""
+    low, high = landmarks.min(axis=0), landmarks.max(axis=0)
+    return np.asarray([low - (high - low) * _MOVED, high + (high - low) * _MOVED], np.float32)
+
+
+def _cover_bare(frame: Frame, begun: Begun, done: set[int]) -> None:
+    """Covers those of several faces that could not be swapped."""
+    if begun.settings.cover is not Cover.ORIGINAL:
+        for face in begun.found.targets:
+            if face.track_id not in done:
+                cover_region(frame, face.landmarks)
 
 
 def _checked(swapped: SwappedFace, aligned: AlignedFace) -> SwappedFace:
@@ -411,4 +474,4 @@ def _checked(swapped: SwappedFace, aligned: AlignedFace) -> SwappedFace:
 
 
 def _faces(found: Found) -> list[Face]:
-    return [face for face in (found.target, *found.others) if face is not None]
+    return [*found.targets, *found.others]

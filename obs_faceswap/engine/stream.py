@@ -275,7 +275,7 @@ class Stream:
 
     def _swap_now_and_then(self, engine: Engine, job: _Job, plan: Plan) -> None:
         """Gives the network a frame that is shown without waiting for it, as often as it can and may."""
-        if self._thread.is_busy or job.begun.aligned is None or job.taken_ns < self._next_swap_ns:
+        if self._thread.is_busy or not job.begun.cuts or job.taken_ns < self._next_swap_ns:
             return
         if plan.max_swap_fps:
             period_ns = 1e9 / plan.max_swap_fps

@@ -71,6 +71,8 @@ class Face:
     depth: npt.NDArray[np.float32]  # (468,), same scale as the landmarks; smaller is nearer
     presence: float  # 0..1, how sure the mesh network is that this is a face
     track_id: int
+    slot: int = 0  # which of the worn faces this person gets
+    person: str = ""  # the name of an enrolled person whom a recognition network took it for
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Loading what a pipeline needs: the networks that find faces, and the face that is worn."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,6 +91,11 @@ class Worn:
         """What the user should know: pictures that could not be used, or another device than asked for."""
         told = self.session.notice if self.session is not None else ""
         return " ".join(filter(None, (told, self.complaints)))
+
+    def another(self) -> Swapper:
+        """A swapper for one more person who wears this face."""
+        make: Callable[[], Swapper] | None = getattr(self.swapper, "another", None)
+        return make() if make is not None else self.swapper
 
     @property
     def template(self) -> Template | None:

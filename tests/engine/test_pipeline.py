@@ -340,14 +340,14 @@ def test_begin_and_swap_leave_the_frame_as_it_is():
     frame = frame_of()
     before = copies(frame)
     engine = pipeline_of(Found(TARGET, [OTHER]))
-    assert engine.swap(engine.begin(frame, Settings())).face is not None
+    assert engine.swap(engine.begin(frame, Settings())).made[0].face is not None
     assert same(frame, before)
 
 
 def test_there_is_no_swap_without_a_face():
     engine = pipeline_of(NOBODY)
     begun = engine.begin(frame_of(), Settings())
-    assert begun.aligned is None
+    assert begun.cuts == ()
     assert engine.swap(begun) is None
 
 

@@ -1,5 +1,6 @@
 """A face made from pictures of a person: laid on the live face's mesh, in the scene's light."""
 
+import copy
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -58,16 +59,27 @@ class PhotoSwapper:
         if not views:
             raise FaceError(complaints[0] if complaints else "No picture was given. Choose one with a face.")
         self.notice = " ".join(complaints)
-        self._gaze, self._lids = Gaze(SIDE), Lids()
-        self._textures = Textures(views, self._gaze)
+        self._textures = Textures(views, Gaze(SIDE))
         self._slope = float(np.mean([side_slope(luma(view.texture), view.known > 0.5) for view in views]))
         shapes = [to_head(found, view.pose) for found, view in zip(meshes, views, strict=True)]
         frontal = [max(0.05, view.pose.rotation[2, 2]) ** 4 for view in views]
-        self._shape = ShapeShift(np.average(shapes, axis=0, weights=frontal))
-        self._light = LightMatch()
-        self._shading = Shading()
-        self._track_id = -1
+        self._mean_shape = np.average(shapes, axis=0, weights=frontal)
+        self._meet()
         self.update(settings or Settings())
+
+    def _meet(self) -> None:
+        """Prepares for a live person who was never seen."""
+        self._gaze, self._lids = Gaze(SIDE), Lids()
+        self._shape = ShapeShift(self._mean_shape)
+        self._light, self._shading = LightMatch(), Shading()
+        self._track_id = -1
+
+    def another(self) -> "PhotoSwapper":
+        """One for another person in the picture: the same pictures, and nothing known of the person."""
+        other = copy.copy(self)
+        other._textures = self._textures.another()
+        other._meet()
+        return other
 
     def update(self, settings: Settings) -> None:
         """Takes over the settings that act on photo faces."""

@@ -1,5 +1,7 @@
 """The textures of a source with several pictures: one is shown, by the live head's pose."""
 
+import copy
+
 import cv2
 import numpy as np
 
@@ -27,9 +29,18 @@ class Textures:
         # OpenCV samples four channels twice as fast as three.
         self._textures = [_four_channels(texture) for texture in textures]
         self._smoothed: dict[tuple[int, int], ImageBGR] = {}
+        self._show_first()
+
+    def _show_first(self) -> None:
         self._shown = 0
-        self._weights = np.zeros(len(views))
+        self._weights = np.zeros(len(self._textures))
         self._weights[0] = 1
+
+    def another(self) -> "Textures":
+        """The same textures for another live head."""
+        other = copy.copy(self)
+        other._show_first()
+        return other
 
     def _others(self, index: int, views: list[View]) -> list[View]:
         """The other views, those from nearly the same side first."""
