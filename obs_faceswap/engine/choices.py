@@ -59,6 +59,10 @@ class ColorTransfer(StrEnum):
 
     NONE = "none"
     RCT = "rct"
+    LCT = "lct"
+    MKL = "mkl"
+    SOT = "sot"
+    HISTOGRAM = "histogram"
 
 
 class Reprojection(StrEnum):

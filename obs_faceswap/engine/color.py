@@ -1,4 +1,4 @@
-"""Making a swapped face take on the colors of the scene."""
+"""Making a swapped face take on the colors of the scene, by one of the transfers, steady in time."""
 
 import math
 from dataclasses import dataclass, replace
@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from obs_faceswap.engine.settings import ColorTransfer
+from obs_faceswap.engine.transfer import TRANSFERS, Change, lab_of
 from obs_faceswap.engine.types import ImageBGR, Mask, SwappedFace, Tone
 
-Floats: TypeAlias = npt.NDArray[np.float32]
 Doubles: TypeAlias = npt.NDArray[np.float64]
 
 _SAMPLE_SIDE = 36  # statistics are taken on crops about that small; pixel noise is averaged away before
@@ -22,96 +23,103 @@ _SMOOTHING_S = 0.3  # follows a screen's light on the face, but no flicker of si
 _LONGEST_GAP_S = 1.0  # later than this the scene may be another
 _CUT = 20.0  # Lab units between two frames' mean colors that only a cut or a switched light makes
 
-_MOST_GAIN = 2.0  # hair or a hand in the mask widens the spread, and a flat face is mostly noise
-
-# Ridge of the fit, as a variance in squared 8-bit levels: a face of one color keeps its small differences.
-_RIDGE = 4.0
-
 
 @dataclass(frozen=True, slots=True)
-class LabStatistics:
-    """Mean and standard deviation of L, a, b over a face; L is 0..100."""
+class _Side:
+    """What is known of the live face, or of the swapped one.
 
-    mean: Doubles  # (3,)
-    deviation: Doubles  # (3,)
+    Attributes:
+        mean: of L, a, b; a jump tells a cut.
+        figures: what the transfer wants to know.
+    """
 
-    def towards(self, other: "LabStatistics", part: float) -> "LabStatistics":
-        """The statistics that lie `part` (0..1) of the way to others."""
-        return LabStatistics(
-            self.mean + part * (other.mean - self.mean),
-            self.deviation + part * (other.deviation - self.deviation),
+    mean: Doubles
+    figures: Doubles
+
+    def is_cut_from(self, past: "_Side") -> bool:
+        return float(np.linalg.norm(self.mean - past.mean)) > _CUT
+
+    def after(self, past: "_Side | None", part: float) -> "_Side":
+        """What to go on with: all of the new, or a part of the way to it."""
+        if past is None or self.is_cut_from(past):
+            return self
+        return _Side(
+            past.mean + part * (self.mean - past.mean), past.figures + part * (self.figures - past.figures)
         )
 
 
 class ColorMatch:
-    """Reinhard's color transfer in Lab, over the face only and steady in time.
+    """A color transfer over the face only, steady in time.
 
-    The statistics of the live and of the swapped face follow the frames with a time constant of 0.3 s; after
-    a cut (a jump in color, or a gap in time) they start anew.
+    What it is made from follows the frames with a time constant of 0.3 s; after a cut (a jump in color, or a
+    gap in time) it starts anew. What lies outside the mask never counts, unlike in DeepFaceLive's RCT, whose
+    statistics hold the pixels that its mask made black.
     """
 
     def __init__(self) -> None:
-        self._scene: LabStatistics | None = None
-        self._swapped: LabStatistics | None = None
-        self._seen_ns = 0
+        self.reset()
 
     def reset(self) -> None:
         """Forgets the past: another face, another source, or another target."""
-        self._scene = self._swapped = None
+        self._kind: ColorTransfer | None = None
+        self._scene: _Side | None = None
+        self._swapped: _Side | None = None
+        self._change: Change | None = None
+        self._seen_ns = 0
 
-    def match(self, swapped: SwappedFace, scene: ImageBGR, timestamp_ns: int) -> SwappedFace:
+    def match(
+        self,
+        swapped: SwappedFace,
+        scene: ImageBGR,
+        timestamp_ns: int,
+        kind: ColorTransfer = ColorTransfer.RCT,
+    ) -> SwappedFace:
         """The swapped face in the live crop's colors.
 
         Args:
             swapped: the mask says where both crops show the face.
             scene: (S, S, 3), the live crop, of the same size.
             timestamp_ns: the frame's time.
+            kind: the transfer.
 
         Returns:
-            The same with another tone; a mask that holds next to nothing gives `swapped` itself.
+            The same with another tone, or with another crop where the transfer needs curves; with NONE, or
+            a mask that holds next to nothing, `swapped` itself.
         """
+        if kind is ColorTransfer.NONE:
+            return swapped
         seen = _around(swapped.mask, len(scene))
         scene_samples = _sampled(scene[seen.there])
         inside = seen.at(scene_samples.shape)
-        if cv2.countNonZero(inside) < _FEWEST_SAMPLES:
+        if np.count_nonzero(inside) < _FEWEST_SAMPLES:
             return swapped
         samples = _shown(swapped, scene_samples, seen.there)
-        swapped_lab = _lab(samples)
-        self._follow(statistics(_lab(scene_samples), inside), statistics(swapped_lab, inside), timestamp_ns)
-        if self._scene is None or self._swapped is None:
-            return swapped
-        target = transferred(swapped_lab, self._swapped, self._scene)
-        chosen = inside > 0
-        matrix = _fitted(samples[chosen], cv2.cvtColor(target, cv2.COLOR_Lab2BGR)[chosen] * 255)
-        return replace(swapped, tone=_one_after_the_other(swapped.tone, matrix))
+        change = self._followed(kind, samples[inside], scene_samples[inside], timestamp_ns)
+        toned = replace(swapped, tone=_one_after_the_other(swapped.tone, change.tone))
+        return toned if change.curves is None else _curved(toned, change.curves, seen.there)
 
-    def _follow(self, scene: LabStatistics, swapped: LabStatistics, timestamp_ns: int) -> None:
+    def _followed(self, kind: ColorTransfer, samples: ImageBGR, scene: ImageBGR, timestamp_ns: int) -> Change:
+        """The change for this frame, some of the way from the past."""
+        transfer, part = TRANSFERS[kind], self._part(kind, timestamp_ns)
+        part_of_figures = 1.0 if transfer.from_samples else part
+        sides = [_Side(lab_of(one).mean(axis=0), transfer.measure(one)) for one in (samples, scene)]
+        pasts = self._swapped, self._scene
+        is_new = any(past is None or now.is_cut_from(past) for now, past in zip(sides, pasts, strict=True))
+        own, wanted = (now.after(past, part_of_figures) for now, past in zip(sides, pasts, strict=True))
+        self._swapped, self._scene = own, wanted
+        change = transfer.change(samples, own.figures, wanted.figures)
+        if transfer.from_samples and self._change is not None and not is_new:
+            change = self._change.towards(change, part)
+        self._change = change
+        return change
+
+    def _part(self, kind: ColorTransfer, timestamp_ns: int) -> float:
+        """How much of the way to a new frame's figures is gone; all of it if the past does not count."""
         gap_s = (timestamp_ns - self._seen_ns) / 1e9
-        self._seen_ns = timestamp_ns
-        past_scene, past_swapped = self._scene, self._swapped
-        if past_scene is None or past_swapped is None or not 0 <= gap_s <= _LONGEST_GAP_S:
-            self._scene, self._swapped = scene, swapped
-            return
-        part = 1 - math.exp(-gap_s / _SMOOTHING_S)
-        self._scene = scene if _is_cut(past_scene, scene) else past_scene.towards(scene, part)
-        self._swapped = swapped if _is_cut(past_swapped, swapped) else past_swapped.towards(swapped, part)
-
-
-def statistics(lab: Floats, inside: npt.NDArray[np.uint8]) -> LabStatistics:
-    """Statistics of a Lab picture (H, W, 3) where `inside` (H, W) is not 0."""
-    mean, deviation = cv2.meanStdDev(lab, mask=inside)
-    return LabStatistics(np.asarray(mean[:, 0], np.float64), np.asarray(deviation[:, 0], np.float64))
-
-
-def transferred(lab: Floats, own: LabStatistics, wanted: LabStatistics) -> Floats:
-    """A Lab picture (H, W, 3) with its statistics moved to those wanted, inside Lab's ranges."""
-    gain = np.minimum(wanted.deviation / np.maximum(own.deviation, 1e-3), _MOST_GAIN)
-    moved = (lab - own.mean) * gain + wanted.mean
-    return np.clip(moved, (0, -127, -127), (100, 127, 127)).astype(np.float32)
-
-
-def _is_cut(past: LabStatistics, now: LabStatistics) -> bool:
-    return float(np.linalg.norm(now.mean - past.mean)) > _CUT
+        if kind is not self._kind or not 0 <= gap_s <= _LONGEST_GAP_S:
+            self.reset()
+        self._kind, self._seen_ns = kind, timestamp_ns
+        return 1 - math.exp(-gap_s / _SMOOTHING_S) if self._scene is not None else 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +129,10 @@ class _Seen:
     there: tuple[slice, slice]  # of the crop's rows and columns
     mask: Mask
 
-    def at(self, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    def at(self, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
         """Whether each of so many samples (rows, columns) shows the face."""
         size_wh = (shape[1], shape[0])
-        return (cv2.resize(self.mask, size_wh, interpolation=cv2.INTER_AREA) > _INSIDE).astype(np.uint8)
+        return np.asarray(cv2.resize(self.mask, size_wh, interpolation=cv2.INTER_AREA) > _INSIDE)
 
 
 def _around(mask: Mask, size: int) -> _Seen:
@@ -151,6 +159,16 @@ def _shown(swapped: SwappedFace, scene: ImageBGR, there: tuple[slice, slice]) ->
     return np.asarray(cv2.blendLinear(samples, scene, alpha, 1 - alpha), np.uint8)
 
 
+def _curved(swapped: SwappedFace, curves: Doubles, there: tuple[slice, slice]) -> SwappedFace:
+    """A swap whose tone and curves are put into its crop, where the face is."""
+    part = swapped.crop[there]
+    if swapped.tone is not None:
+        part = np.asarray(cv2.transform(part, swapped.tone), np.uint8)
+    crop = swapped.crop.copy()
+    crop[there] = cv2.LUT(part, np.clip(curves.round(), 0, 255).astype(np.uint8)[None])
+    return replace(swapped, crop=crop, tone=None)
+
+
 def _one_after_the_other(first: Tone | None, second: Doubles) -> Tone:
     """Two affine changes of colors as one."""
     if first is None:
@@ -171,21 +189,3 @@ def _sampled(picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
     high, wide, start = rows // factor, columns // factor, skipped // 2
     used = picture[start : high * factor : skipped, start : wide * factor : skipped]
     return cv2.resize(used, (wide, high), interpolation=cv2.INTER_AREA)
-
-
-def _lab(bgr: ImageBGR) -> Floats:
-    return np.asarray(cv2.cvtColor(bgr * np.float32(1 / 255), cv2.COLOR_BGR2Lab), np.float32)
-
-
-def _fitted(before: npt.ArrayLike, after: npt.ArrayLike) -> Doubles:
-    """The affine (3, 4) in BGR that comes closest to a change of colors, (N, 3) each, 0..255.
-
-    A face's colors lie close together, where Lab is nearly linear; so one matrix does what a conversion of
-    every pixel to Lab and back would, twenty times as fast.
-    """
-    before, after = np.asarray(before, np.float64), np.asarray(after, np.float64)
-    center, change = before.mean(0), after - before
-    spread = before - center
-    ridge = _RIDGE * len(before) * np.eye(3)
-    slope = np.linalg.solve(spread.T @ spread + ridge, spread.T @ (change - change.mean(0))).T + np.eye(3)
-    return np.column_stack([slope, after.mean(0) - slope @ center])

@@ -317,7 +317,7 @@ class Pipeline:
             if len(self._colors) >= _MOST_COLORS:
                 self._colors.clear()
             self._colors[track_id] = ColorMatch()
-        return self._colors[track_id].match(swapped, aligned.crop, timestamp_ns)
+        return self._colors[track_id].match(swapped, aligned.crop, timestamp_ns, settings.color_transfer)
 
     def _show(self, frame: Frame, has_swap: bool, settings: Settings) -> Shown:
         """Makes the frame what the policy says, and keeps a swap for the next time there is none."""

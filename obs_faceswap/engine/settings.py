@@ -157,7 +157,14 @@ class Settings:
     )  # fmt: skip
     color_transfer: ColorTransfer = declare(
         Kind.CHOICE, ColorTransfer.RCT, "Colour match", "Fits the face's colours to your light.", LOOK,
-        choices=((ColorTransfer.RCT, "Match the scene"), (ColorTransfer.NONE, "Off")),
+        choices=(
+            (ColorTransfer.RCT, "Match the scene (Reinhard)"),
+            (ColorTransfer.LCT, "Linear (LCT)"),
+            (ColorTransfer.MKL, "Least change (MKL)"),
+            (ColorTransfer.SOT, "All colors (SOT)"),
+            (ColorTransfer.HISTOGRAM, "Histogram"),
+            (ColorTransfer.NONE, "Off"),
+        ),
         deepfacelive="color_transfer rct",
     )  # fmt: skip
     opacity: float = number(

@@ -223,10 +223,11 @@ def test_the_swapper_hears_of_settings_once():
     assert swapper.updates == [PLAIN, other]
 
 
-def test_color_transfer_takes_on_the_scene():
+@pytest.mark.parametrize("kind", [kind for kind in ColorTransfer if kind is not ColorTransfer.NONE])
+def test_color_transfer_takes_on_the_scene(kind):
     plain, matched = frame_of(), frame_of()
     pipeline_of(SEEN).process(plain, PLAIN)
-    pipeline_of(SEEN).process(matched, Settings(color_transfer=ColorTransfer.RCT))
+    pipeline_of(SEEN).process(matched, Settings(color_transfer=kind))
     scene = np.array([125.0] * 3)  # the mean of the noise
     off = [np.abs(picture(frame)[110:130, 80:100].mean((0, 1)) - scene).max() for frame in (plain, matched)]
     assert off[1] < off[0] / 3
