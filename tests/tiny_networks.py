@@ -189,3 +189,24 @@ def animator(side=256, motions=20) -> bytes:
     inputs = {"in_src": picture, "in_drv": picture, "in_drv_start_motion": motion, "in_power": (1,)}
     constants = {"spread": np.full((3, motions), 1 / 3, np.float32)}
     return model(nodes, inputs, {"out": picture, "out_drv_motion": motion}, constants)
+
+
+def xseg(mask=None, name="input") -> bytes:
+    """A network that takes this mask (256, 256) for the face, whatever it is shown."""
+    mask = np.ones((256, 256)) if mask is None else mask
+    return _answering(name, (1, 256, 256, 3), {"output": _batch(mask)[..., None]})
+
+
+def parser(classes=None) -> bytes:
+    """A face parser that sees these classes (512, 512), 0..18, whatever it is shown."""
+    classes = np.ones((512, 512), int) if classes is None else classes
+    seen = (np.arange(19)[:, None, None] == classes).astype(np.float32)
+    return _answering("input", (1, 3, 512, 512), {"output": seen[None]})
+
+
+def hair(amount=0.0) -> bytes:
+    """A network that sees so much hair (512, 512) or a number, 0..1, whatever it is shown."""
+    logits = np.zeros((1, 512, 512, 2), np.float32)
+    seen = np.clip(np.asarray(amount, np.float32), 1e-6, 1 - 1e-6)
+    logits[..., 1] = np.log(seen / (1 - seen))
+    return _answering("input_1", (1, 512, 512, 4), {"conv2d_transpose_4": logits})

@@ -108,7 +108,8 @@ def _columns(weights: Samples) -> Iterator[tuple[slice, bool]]:
 def _mixed_bytes(old: Samples, new: Samples, weights: Samples) -> Samples:
     """`old + weights / 255 * (new - old)`, rounded once."""
     up, down = (
-        cv2.multiply(cv2.subtract(high, low), weights, scale=1 / 255) for high, low in ((new, old), (old, new))
+        cv2.multiply(cv2.subtract(high, low), weights, scale=1 / 255)
+        for high, low in ((new, old), (old, new))
     )
     return np.asarray(cv2.subtract(cv2.add(old, up), down), np.uint8)  # one of both is 0 at each sample
 

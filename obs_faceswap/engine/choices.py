@@ -87,3 +87,27 @@ class Delay(StrEnum):
     AUTO = "auto"
     FIXED = "fixed"
     OFF = "off"
+
+
+class Occlusion(StrEnum):
+    """What is kept in front of the swapped face."""
+
+    AUTO = "auto"
+    OFF = "off"
+    HANDS = "hands"
+    NETWORK = "network"
+
+
+class Interpolation(StrEnum):
+    """How the swapped face is resampled into the frame."""
+
+    LINEAR = "bilinear"
+    CUBIC = "bicubic"
+    LANCZOS = "lanczos4"
+
+
+class Blending(StrEnum):
+    """How the swapped face goes over into the frame."""
+
+    MASK = "mask"
+    POISSON = "poisson"

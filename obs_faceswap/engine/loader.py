@@ -66,6 +66,10 @@ class Engine(Protocol):
         """Changes the frame's planes in place to what may be shown."""
         ...
 
+    def take_neutral(self) -> None:
+        """Has an animated picture take the next live face as the one that looks like it; from any thread."""
+        ...
+
     def adopt(self, old: Any) -> None:
         """Goes on with the stream of another engine."""
         ...
@@ -107,8 +111,10 @@ def _import_packages() -> None:
 def needs(settings: Settings) -> tuple[str, ...]:
     """The part of the settings that a loaded engine is bound to."""
     file = "" if settings.face else settings.face_file
-    devices = settings.device, settings.detector_device, settings.landmarks_device
-    return settings.face, file, settings.network, *devices
+    devices = (
+        settings.device, settings.detector_device, settings.landmarks_device, settings.occlusion_device
+    )  # fmt: skip
+    return settings.face, file, settings.network, settings.occlusion, settings.occlusion_network, *devices
 
 
 def face_name(settings: Settings) -> str:

@@ -26,6 +26,8 @@ class Shown(StrEnum):
     PHOTO = "photo"  # a picture or a folder of pictures is worn
     SWAPPER = "swapper"  # a photo is worn through a network that takes a face from it
     ANIMATOR = "animator"  # a picture is moved by a network
+    OCCLUDER = "occluder"  # a network says what is in front of the face
+    PARSER = "parser"  # and it knows the parts of a face
     DFM = "dfm"  # a .dfm model is worn
     MORPH = "morph"  # the worn .dfm has a morph input
     FIXED_DELAY = "fixed_delay"  # the delay is a fixed one

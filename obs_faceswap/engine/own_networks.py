@@ -1,4 +1,4 @@
-"""The networks a user brings for photo faces. Standard library only.
+"""The networks a user brings. Standard library only.
 
 They lie in `folders.networks_dir()`, or anywhere by their path. What one is for is told by its inputs and
 outputs, never by trying it: a list must be quick.
@@ -20,21 +20,45 @@ SUFFIX = ".onnx"
 
 _LATENT = 512  # numbers of an ArcFace embedding
 _FACE = (3, 112, 112)  # what recognition networks take
+# What networks for occlusion take and give, but for the batch: XSeg and networks of faces, BiSeNet face
+# parsers with CelebAMask-HQ's 19 classes, MediaPipe's network of hair.
+MASKING, PARSING, HAIR = (
+    ((256, 256, 3), (256, 256, 1)),
+    ((3, 512, 512), (19, 512, 512)),
+    ((512, 512, 4), (512, 512, 2)),
+)
 _SWAPPER, _ANIMATOR = {"source", "target"}, {"in_src", "in_drv", "in_drv_start_motion", "in_power"}
 _CONVERTER_NAMES = ("crossface", "converter")
 _USUAL_RECOGNIZERS = ("w600k", "arcface")  # InsightFace's, which all one-photo networks here were made with
 
 
 class Role(StrEnum):
-    """What a network does for a photo face."""
+    """What a network does: for a photo face, or to tell what lies before a face."""
 
     SWAPPER = "swapper"
     ANIMATOR = "animator"
     RECOGNIZER = "recognizer"
     CONVERTER = "converter"
+    OCCLUDER = "occluder"
+    PARSER = "parser"
 
 
-WORN = (Role.SWAPPER, Role.ANIMATOR)  # a face is worn through these; the others help them
+WORN = (Role.SWAPPER, Role.ANIMATOR)  # a face is worn through these
+OCCLUDERS = (Role.OCCLUDER, Role.PARSER)  # these say what lies before it
+
+_WORDS = {
+    Role.SWAPPER: "a network that a face is worn through",
+    Role.ANIMATOR: "a network that animates pictures",
+    Role.RECOGNIZER: "a recognizer, which helps others",
+    Role.CONVERTER: "a converter, which helps others",
+    Role.OCCLUDER: "a network that tells what lies before a face",
+    Role.PARSER: "a face parser",
+}
+_USES = {
+    Role.SWAPPER: "a face is worn through a network that takes “source” and “target”, or through one that "
+    "animates pictures. Choose another",
+    Role.OCCLUDER: "an XSeg, a face parser or a network of faces or hair is needed. Choose another",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +81,8 @@ def installed(more: Sequence[Path] = ()) -> list[OwnNetwork]:
     return sorted(found.values(), key=lambda network: network.name.casefold())
 
 
-def find(name_or_path: str, more: Sequence[Path] = ()) -> OwnNetwork:
-    """The network of that name, or at that path, that a face can be worn through.
+def find(name_or_path: str, more: Sequence[Path] = (), roles: Sequence[Role] = WORN) -> OwnNetwork:
+    """The network of that name, or at that path, that does one of these things.
 
     Raises:
         ModelMissingError: there is none.
@@ -67,17 +91,14 @@ def find(name_or_path: str, more: Sequence[Path] = ()) -> OwnNetwork:
     known = {network.name: network for network in installed(more)}
     path = Path(name_or_path).expanduser()
     if name_or_path not in known and not path.is_file():
-        names = ", ".join(name for name, network in known.items() if network.role in WORN) or "none"
+        names = ", ".join(name for name, network in known.items() if network.role in roles) or "none"
         raise ModelMissingError(
             f"There is no network “{name_or_path}”. Installed are: {names}. Put its {SUFFIX} file into "
             f"{folders.networks_dir()}, or give its path."
         )
     network = known.get(name_or_path) or _at(path)
-    if network.role not in WORN:
-        raise UnsupportedModelError(
-            f"{network.name} is a {network.role}, which helps others; a face is worn through a network that "
-            "takes “source” and “target”, or through one that animates pictures. Choose another."
-        )
+    if network.role not in roles:
+        raise UnsupportedModelError(f"{network.name} is {_WORDS[network.role]}; here {_USES[roles[0]]}.")
     return network
 
 
@@ -137,7 +158,7 @@ def add(path: Path, name: str | None = None) -> OwnNetwork:
 
 
 def role_of(path: Path) -> Role | None:
-    """What a file is for; None for a file that photo faces have no use for."""
+    """What a file is for; None for a file that is of no use here."""
     try:
         stat = path.stat()
     except OSError:
@@ -158,6 +179,9 @@ def _told(contract: Contract) -> Role | None:
         return Role.SWAPPER
     if names == _ANIMATOR:
         return Role.ANIMATOR
+    seen = shapes[0][1:], given[1:]
+    if len(shapes) == 1 and seen in (MASKING, PARSING, HAIR):
+        return Role.PARSER if seen == PARSING else Role.OCCLUDER
     if len(shapes) != 1 or given[-1:] not in ((), (-1,), (_LATENT,)):
         return None
     if shapes[0][1:] == _FACE:
@@ -169,8 +193,8 @@ def _at(path: Path) -> OwnNetwork:
     role = role_of(path)
     if role is None:
         raise UnsupportedModelError(
-            f"{path.name} is no network for photo faces: its inputs are those of none that is known, or the "
-            "file is cut off. See docs/models.md, or choose another."
+            f"{path.name} is no network that is of use here: its inputs are those of none that is known, or "
+            "the file is cut off. See docs/models.md, or choose another."
         )
     return OwnNetwork(path.stem, path, role)
 

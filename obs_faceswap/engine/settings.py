@@ -9,11 +9,14 @@ from typing import Any, cast
 
 from obs_faceswap.engine.choices import (
     AlignMode,
+    Blending,
     ColorTransfer,
     Cover,
     Delay,
     FaceType,
+    Interpolation,
     Keep,
+    Occlusion,
     OtherFaces,
     Reprojection,
     Switch,
@@ -50,12 +53,15 @@ __all__ = [
     "SOUND",
     "TRACKING",
     "AlignMode",
+    "Blending",
     "ColorTransfer",
     "Cover",
     "Delay",
     "FaceType",
+    "Interpolation",
     "Keep",
     "Kind",
+    "Occlusion",
     "Option",
     "OtherFaces",
     "Reprojection",
@@ -90,6 +96,22 @@ def _gamma(color: str, before: bool) -> Any:
         1.0, 0.01, 4.0, 0.01, f"{color} gamma {'before' if before else 'after'} the model",
         f"Above 1 {where} has more {color.lower()}, below 1 less.", MODEL, shown=Shown.DFM,
         deepfacelive=f"{key}_gamma_{color.lower()} 1",
+    )  # fmt: skip
+
+
+def _region(part: str) -> Any:
+    """One of the parts of a face that a parser knows."""
+    return declare(
+        Kind.CHOICE, Switch.ON, f"Swap: {part.lower()}", "Off leaves your own.", MASK,
+        choices=_SWITCH_CHOICES, shown=Shown.PARSER,
+    )  # fmt: skip
+
+
+def _box_side(side: str) -> Any:
+    """One side of the box that the mask is cut to."""
+    return number(
+        0.0, 0.0, 50.0, 0.1, f"Mask cut at the {side}",
+        "Nothing beyond is swapped. Percent of the crop's side; Mask blur softens it.", MASK, unit="%",
     )  # fmt: skip
 
 
@@ -194,6 +216,20 @@ class Settings:
         0.0, -0.5, 0.5, 0.001, "Move up or down", "In parts of the crop's side; positive moves down.", LOOK,
         deepfacelive="face_y_offset 0",
     )  # fmt: skip
+    interpolation: Interpolation = declare(
+        Kind.CHOICE, Interpolation.LINEAR, "Interpolation", "The finer ones are slower and sharper.", LOOK,
+        choices=(
+            (Interpolation.LINEAR, "Linear"),
+            (Interpolation.CUBIC, "Cubic"),
+            (Interpolation.LANCZOS, "Lanczos"),
+        ),
+        deepfacelive="interpolation bilinear",
+    )  # fmt: skip
+    blending: Blending = declare(
+        Kind.CHOICE, Blending.MASK, "Blending",
+        "“Seamless” takes the light along the mask's edge from your frame and spreads it over the face.",
+        LOOK, choices=((Blending.MASK, "By the mask"), (Blending.POISSON, "Seamless (Poisson)")),
+    )  # fmt: skip
     two_pass: Switch = declare(
         Kind.CHOICE, Switch.OFF, "Two passes",
         "Gives the model its own face once more: closer to the other person, less of your expression, twice "
@@ -245,6 +281,42 @@ class Settings:
         Kind.CHOICE, Switch.OFF, "Keep the cut-out level", "It does not turn when you tilt your head.", MODEL,
         choices=_SWITCH_CHOICES, shown=Shown.DFM, deepfacelive="freeze_z_rotation off",
     )  # fmt: skip
+    occlusion: Occlusion = declare(
+        Kind.CHOICE, Occlusion.AUTO, "Keep in front",
+        "What lies before your face and must not be painted over. Your own skin shows only where it is.",
+        MASK,
+        choices=(
+            (Occlusion.AUTO, "Automatic (hands, where their networks are installed)"),
+            (Occlusion.OFF, "Nothing"),
+            (Occlusion.HANDS, "Hands"),
+            (Occlusion.NETWORK, "What a network of mine says"),
+        ),
+        deepfacelive="none (only what a model's own masks leave out)",
+    )  # fmt: skip
+    occlusion_network: str = declare(
+        Kind.NETWORK, "", "Network for what is in front",
+        "An XSeg, a face parser or a network of faces or hair in the folder of networks; see docs/masks.md.",
+        MASK, shown=Shown.OCCLUDER,
+    )  # fmt: skip
+    region_skin: Switch = _region("Skin")
+    region_brows: Switch = _region("Brows")
+    region_eyes: Switch = _region("Eyes")
+    region_glasses: Switch = _region("Glasses")
+    region_nose: Switch = _region("Nose")
+    region_mouth: Switch = _region("Mouth's inside")
+    region_lips: Switch = _region("Lips")
+    mask_source: Switch = declare(
+        Kind.CHOICE, Switch.ON, "Mask of your face", "Swaps only what the model takes for your face.", MASK,
+        choices=_SWITCH_CHOICES, shown=Shown.DFM, deepfacelive="face_mask_source on",
+    )  # fmt: skip
+    mask_celeb: Switch = declare(
+        Kind.CHOICE, Switch.ON, "Mask of the new face", "Shows only what the model takes for the new face.",
+        MASK, choices=_SWITCH_CHOICES, shown=Shown.DFM, deepfacelive="face_mask_celeb on",
+    )  # fmt: skip
+    mask_landmarks: Switch = declare(
+        Kind.CHOICE, Switch.OFF, "Mask of the landmarks", "Swaps only what lies within your face's outline.",
+        MASK, choices=_SWITCH_CHOICES, deepfacelive="face_mask_lmrks off",
+    )  # fmt: skip
     mask_erode: float = number(
         2.2, -50.0, 50.0, 0.1, "Mask erode",
         "Makes the mask smaller, or larger when negative. Percent of the crop's side.", MASK, unit="%",
@@ -254,6 +326,10 @@ class Settings:
         11.2, 0.0, 100.0, 0.1, "Mask blur", "Softens the mask's edge. Percent of the crop's side.", MASK,
         unit="%", deepfacelive="face_mask_blur 25 px",
     )  # fmt: skip
+    mask_top: float = _box_side("top")
+    mask_right: float = _box_side("right")
+    mask_bottom: float = _box_side("bottom")
+    mask_left: float = _box_side("left")
     coverage: float = number(
         2.2, 0.1, 8.0, 0.1, "Coverage",
         "How much around the face is cut out for the network. 2.2 suits whole-face models.", TRACKING,
@@ -276,6 +352,11 @@ class Settings:
         Kind.DEVICE, SAME, "Device to follow faces",
         "What the network runs on that finds a face's points in every frame. It is small: while the face "
         "itself runs on a busy graphics card, the CPU may be faster.", TRACKING,
+        choices=((SAME, "Same as Device"),), deepfacelive="device (per stage)",
+    )  # fmt: skip
+    occlusion_device: str = declare(
+        Kind.DEVICE, SAME, "Device for what is in front",
+        "What the networks of “Keep in front” run on.", TRACKING,
         choices=((SAME, "Same as Device"),), deepfacelive="device (per stage)",
     )  # fmt: skip
     detection_threshold: float = number(

@@ -1,6 +1,6 @@
 """What the filter's panel in OBS shows, made from `settings.OPTIONS`. Standard library only."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
@@ -10,7 +10,7 @@ from obs_faceswap.engine import faces, own_networks
 from obs_faceswap.engine.errors import FaceError, ModelError
 from obs_faceswap.engine.faces import FaceKind, InstalledFace
 from obs_faceswap.engine.own_networks import Role
-from obs_faceswap.engine.settings import OPTIONS, PERFORMANCE, Delay, Kind, Option, Settings, Shown
+from obs_faceswap.engine.settings import OPTIONS, PERFORMANCE, Delay, Kind, Occlusion, Option, Settings, Shown
 
 Choice: TypeAlias = tuple[str, str]  # value, label
 
@@ -18,14 +18,21 @@ STATUS = "status"
 REFRESH = "refresh"
 AUTOTUNE = "autotune"
 TAKE_OVER = "take_over"
+NEUTRAL = "neutral"
 FACE = "face"
 NETWORK = "network"
 DELAY = "delay"
+OCCLUSION = "occlusion"
+OCCLUSION_NETWORK = "occlusion_network"
 
 _FROM_A_FILE = "From a file …"
 _GONE = "{} (not found)"
+# Of each setting that names a network: what the network does, and how it is called that there is none.
+_NETWORKS = {
+    NETWORK: (own_networks.WORN, "Built in"),
+    OCCLUSION_NETWORK: (own_networks.OCCLUDERS, "None"),
+}
 _NO_SOUND: Choice = ("", "None")
-_BUILT_IN: Choice = ("", "Built in")
 _KINDS = "Faces ({});;All files (*)".format(" ".join(f"*{end}" for end in faces.PICTURES + faces.MODELS))
 
 
@@ -52,11 +59,16 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class _Worn:
-    """What is worn: the kind of face, what its network does, and whether that has a morph input."""
+    """What is worn: the kind of face, what its network does, and whether that has a morph input.
+
+    Attributes:
+        occluder: what the network does that tells what lies before the face.
+    """
 
     kind: FaceKind | None
     role: Role | None
     has_morph: bool
+    occluder: Role | None
 
 
 class Panel(Protocol):
@@ -84,12 +96,14 @@ class Actions:
         changed: when the user changes what other controls depend on.
         autotune: by the Autotune button.
         take_over: by the button that sets what Autotune proposes.
+        neutral: by the button that takes the live face as an animated picture's.
     """
 
     refresh: Any
     changed: Any
     autotune: Any
     take_over: Any
+    neutral: Any
 
 
 def build(panel: Panel, view: View, actions: Actions) -> None:
@@ -110,7 +124,7 @@ def build(panel: Panel, view: View, actions: Actions) -> None:
             _add(group, option, view, installed)
         if label == PERFORMANCE:
             _add_autotune(group, view, actions)
-    for key in (FACE, NETWORK, DELAY):
+    for key in (FACE, NETWORK, OCCLUSION, OCCLUSION_NETWORK, DELAY):
         panel.on_change(key, actions.changed)
     show_what_matters(panel, view.settings, view.has_morph)
 
@@ -128,7 +142,9 @@ def _add_autotune(panel: Panel, view: View, actions: Actions) -> None:
 def show_what_matters(panel: Panel, settings: Settings, has_morph: bool) -> bool:
     """Shows the controls that mean something under these settings, hides the others; whether any changed."""
     kind = _kind(settings.face, settings.face_file)
-    worn = _Worn(kind, None if kind is FaceKind.DFM else _role(settings.network), has_morph)
+    worn = _Worn(
+        kind, None if kind is FaceKind.DFM else _role(settings.network), has_morph, _occluder(settings)
+    )
     wanted: dict[str, bool] = {}
     for option in OPTIONS:
         wanted[option.key] = visible = _matters(option, settings, worn)
@@ -152,8 +168,8 @@ def _add(panel: Panel, option: Option, view: View, installed: list[InstalledFace
             chosen = getattr(view.settings, option.key)
             panel.choice(option.key, option.label, _with((*option.choices, *view.devices), chosen))
         case Kind.NETWORK:
-            known = (_BUILT_IN, *_network_choices())
-            panel.choice(option.key, option.label, _with(known, view.settings.network))
+            chosen = getattr(view.settings, option.key)
+            panel.choice(option.key, option.label, _with(_network_choices(option.key), chosen))
         case Kind.AUDIO:
             sounds = (_NO_SOUND, *view.audio_sources)
             panel.choice(option.key, option.label, _with(sounds, view.settings.sync_audio))
@@ -179,10 +195,11 @@ def _face_choices(installed: Iterable[InstalledFace], chosen: str) -> tuple[Choi
     return _with((("", _FROM_A_FILE), *((face.name, face.name) for face in installed)), chosen)
 
 
-def _network_choices() -> tuple[Choice, ...]:
-    """The installed networks that a face can be worn through."""
-    known = own_networks.installed()
-    return tuple((network.name, network.name) for network in known if network.role in own_networks.WORN)
+def _network_choices(key: str) -> tuple[Choice, ...]:
+    """The installed networks that a setting can name, and none."""
+    roles, nothing = _NETWORKS[key]
+    known = (network.name for network in own_networks.installed() if network.role in roles)
+    return (("", nothing), *((name, name) for name in known))
 
 
 def _with(choices: tuple[Choice, ...], chosen: str) -> tuple[Choice, ...]:
@@ -198,29 +215,30 @@ def _kind(face: str, face_file: str) -> FaceKind | None:
         return None
 
 
-def _role(network: str) -> Role | None:
-    """What the chosen network does; None for the built-in way, and where there is no such network."""
+def _role(network: str, roles: Sequence[Role] = own_networks.WORN) -> Role | None:
+    """What the chosen network does; None where none is chosen, and where there is no such network."""
     try:
-        return own_networks.find(network).role if network else None
+        return own_networks.find(network, roles=roles).role if network else None
     except (ModelError, OSError):
         return None
+
+
+def _occluder(settings: Settings) -> Role | None:
+    is_chosen = settings.occlusion is Occlusion.NETWORK
+    return _role(settings.occlusion_network, own_networks.OCCLUDERS) if is_chosen else None
 
 
 def _matters(option: Option, settings: Settings, worn: "_Worn") -> bool:
     if option.kind is Kind.PATH:
         return not settings.face
-    match option.shown:
-        case Shown.PHOTO:
-            return worn.kind is not FaceKind.DFM
-        case Shown.SWAPPER:
-            return worn.role is Role.SWAPPER
-        case Shown.ANIMATOR:
-            return worn.role is Role.ANIMATOR
-        case Shown.DFM:
-            return worn.kind is FaceKind.DFM
-        case Shown.MORPH:
-            return worn.kind is FaceKind.DFM and worn.has_morph
-        case Shown.FIXED_DELAY:
-            return settings.delay is Delay.FIXED
-        case Shown.ALWAYS:
-            return True
+    return {
+        Shown.ALWAYS: True,
+        Shown.PHOTO: worn.kind is not FaceKind.DFM,
+        Shown.SWAPPER: worn.role is Role.SWAPPER,
+        Shown.ANIMATOR: worn.role is Role.ANIMATOR,
+        Shown.OCCLUDER: settings.occlusion is Occlusion.NETWORK,
+        Shown.PARSER: worn.occluder is Role.PARSER,
+        Shown.DFM: worn.kind is FaceKind.DFM,
+        Shown.MORPH: worn.kind is FaceKind.DFM and worn.has_morph,
+        Shown.FIXED_DELAY: settings.delay is Delay.FIXED,
+    }[option.shown]

@@ -63,6 +63,8 @@ _SHOWN_WORDS = {
     Shown.PHOTO: " Photo faces only.",
     Shown.SWAPPER: " Photo faces through a network only.",
     Shown.ANIMATOR: " Animated pictures only.",
+    Shown.OCCLUDER: " Only where a network says what is in front.",
+    Shown.PARSER: " Face parsers only.",
     Shown.DFM: " `.dfm` models only.",
     Shown.MORPH: " Only for a `.dfm` model with a morph input.",
     Shown.FIXED_DELAY: " Fixed delay only.",
@@ -80,7 +82,7 @@ def values_of(declared: Option) -> str:
         Kind.DEVICE: ", ".join(
             filter(None, (_choices(declared), "`auto`, or a device listed by `obs-faceswap doctor`"))
         ),
-        Kind.NETWORK: "name of an installed network or path of a file; none: built in",
+        Kind.NETWORK: "name of an installed network or path of a file",
         Kind.AUDIO: "name of an audio source in OBS",
         Kind.PATH: "path of a file or folder",
     }[declared.kind]

@@ -11,6 +11,7 @@ from obs_faceswap.engine.picture import Picture
 from obs_faceswap.engine.session import Session
 
 SIZE = (384, 384)  # twice the network's side
+WHOLE = (191.5, 191.5), 384.0  # the square that is searched
 STEP_NS = 40_000_000
 
 # A hand with its fingers up, 0..1 of the square around it.
@@ -40,7 +41,7 @@ def palms(*centers, score=5.0):
     return Answers((1, 192, 192, 3), {"boxes": values, "scores": scores})
 
 
-def hand_network(presence=0.9):
+def hand_network(presence=0.95):
     points = np.column_stack([HAND * 224, np.zeros(21)]).astype(np.float32)
     outputs = {
         "points": points.reshape(1, 63),
@@ -55,7 +56,7 @@ def black():
 
 
 def test_a_palm_leads_to_the_hands_points_in_picture_pixels():
-    (found,) = Hands(palms((100, 100)), hand_network()).find(black(), SIZE, 0)
+    (found,) = Hands(palms((100, 100)), hand_network()).find(black(), *WHOLE, 0)
     side = 2.6 * 60
     center = np.array((200, 200 - 0.5 * 60))  # towards the fingers
     np.testing.assert_allclose(found, center + (HAND - 0.5) * side - 0.5, atol=1.0)
@@ -64,28 +65,28 @@ def test_a_palm_leads_to_the_hands_points_in_picture_pixels():
 def test_a_hand_is_followed_without_looking_for_palms_in_every_frame():
     network = palms((100, 100))
     hands = Hands(network, hand_network())
-    hands.find(black(), SIZE, 0)
+    hands.find(black(), *WHOLE, 0)
     network.values["scores"][:] = -20
     network.seen = None
-    assert len(hands.find(black(), SIZE, STEP_NS)) == 1
+    assert len(hands.find(black(), *WHOLE, STEP_NS)) == 1
     assert network.seen is None  # too soon
-    assert len(hands.find(black(), SIZE, 10 * STEP_NS)) == 1
+    assert len(hands.find(black(), *WHOLE, 10 * STEP_NS)) == 1
     assert network.seen is not None
 
 
 def test_two_hands_at_most_and_none_twice():
     both = Hands(palms((40, 40), (150, 150), (40, 150)), hand_network())
-    assert len(both.find(black(), SIZE, 0)) == 2
-    again = both.find(black(), SIZE, 10 * STEP_NS)
+    assert len(both.find(black(), *WHOLE, 0)) == 2
+    again = both.find(black(), *WHOLE, 10 * STEP_NS)
     assert len(again) == 2
 
 
 def test_no_hand_without_presence_or_score():
-    assert Hands(palms((100, 100)), hand_network(presence=0.2)).find(black(), SIZE, 0) == []
-    assert Hands(palms((100, 100), score=-2), hand_network()).find(black(), SIZE, 0) == []
+    assert Hands(palms((100, 100)), hand_network(presence=0.2)).find(black(), *WHOLE, 0) == []
+    assert Hands(palms((100, 100), score=-2), hand_network()).find(black(), *WHOLE, 0) == []
     broken = hand_network()
     broken.values["points"][:] = np.nan
-    assert Hands(palms((100, 100)), broken).find(black(), SIZE, 0) == []
+    assert Hands(palms((100, 100)), broken).find(black(), *WHOLE, 0) == []
 
 
 def test_networks_of_other_shapes_are_refused():
@@ -121,7 +122,7 @@ def test_a_real_thumb_before_a_face_is_found(shared):
     found = []
     for number in range(101):
         image = reader.read()[1]
-        found.append(hands.find(Picture.of(image), (1280, 720), number * STEP_NS))
+        found.append(hands.find(Picture.of(image), (640, 360), 1280, number * STEP_NS))
     assert all(len(hands) >= 1 for hands in found[60:])
     mask = drawn(found[-1], 1280, np.eye(2, 3, dtype=np.float32))
     assert mask[330, 522] == 1  # the thumb's middle, looked up in the picture

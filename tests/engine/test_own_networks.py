@@ -22,10 +22,14 @@ NETWORKS = {
     "generator": tiny_networks.animator(),
     "w600k_r50": tiny_networks.recognizer(),
     "crossface_ghost": tiny_networks.converter(),
+    "xseg_1": tiny_networks.xseg(),
+    "bisenet": tiny_networks.parser(),
+    "hair": tiny_networks.hair(),
 }
 ROLES = {
     "inswapper_128": Role.SWAPPER, "uniface_256": Role.SWAPPER, "hyperswap_1a": Role.SWAPPER,
     "generator": Role.ANIMATOR, "w600k_r50": Role.RECOGNIZER, "crossface_ghost": Role.CONVERTER,
+    "xseg_1": Role.OCCLUDER, "bisenet": Role.PARSER, "hair": Role.OCCLUDER,
 }  # fmt: skip
 USELESS = {
     "a detector": tiny_networks.yunet(),
@@ -124,11 +128,22 @@ def test_a_helper_is_nothing_to_wear_a_face_through(folder):
         own_networks.find("w600k_r50")
 
 
+def test_a_network_is_found_for_its_own_use_alone(folder):
+    occluders = own_networks.OCCLUDERS
+    assert own_networks.find("bisenet", roles=occluders).role is Role.PARSER
+    with pytest.raises(UnsupportedModelError, match="xseg_1 is a network that tells what lies before a face"):
+        own_networks.find("xseg_1")
+    with pytest.raises(UnsupportedModelError, match="here an XSeg"):
+        own_networks.find("inswapper_128", roles=occluders)
+    with pytest.raises(ModelMissingError, match="Installed are: bisenet, hair, xseg_1"):
+        own_networks.find("gone", roles=occluders)
+
+
 @pytest.mark.parametrize("content", USELESS.values(), ids=USELESS.keys())
 def test_a_file_of_no_use_is_refused(tmp_path, home, content):
     path = tmp_path / "file.onnx"
     path.write_bytes(content)
-    with pytest.raises(UnsupportedModelError, match=r"file\.onnx is no network for photo faces"):
+    with pytest.raises(UnsupportedModelError, match=r"file\.onnx is no network that is of use"):
         own_networks.find(str(path))
     with pytest.raises(UnsupportedModelError):
         own_networks.add(path)

@@ -164,7 +164,7 @@ def test_only_what_means_something_is_shown(installed, face, has_morph, hidden):
 def _of_other_kinds(face):
     """Settings that the declaration keeps for photo faces or for models alone."""
     wanted = {"bert": "dfm"}.get(face, "photo")
-    others = {"photo", "dfm", "swapper", "animator"} - {wanted}
+    others = {"photo", "dfm", "swapper", "animator", "occluder", "parser"} - {wanted}
     hidden = {option.key for option in OPTIONS if option.shown in others}
     return hidden | {f"group_{label}" for label in {"Model"} if wanted != "dfm"}
 
@@ -185,6 +185,7 @@ def networks(home):
     contents = {
         "ghost_1": tiny_networks.one_photo(256), "lia": tiny_networks.animator(64),
         "arcface": tiny_networks.recognizer(), "crossface_ghost": tiny_networks.converter(),
+        "xseg": tiny_networks.xseg(), "bisenet": tiny_networks.parser(),
     }  # fmt: skip
     for name, content in contents.items():
         (folder / f"{name}.onnx").write_bytes(content)
@@ -208,6 +209,23 @@ def test_what_acts_on_a_network_is_shown_with_it(installed, networks, network, s
     assert both - panel.hidden == shown
     show_what_matters(panel, Settings(face="bert", network=network), False)
     assert both | {"network"} <= panel.hidden
+
+
+def test_networks_for_what_is_in_front_are_listed(networks):
+    listed = (("", "None"), ("bisenet", "bisenet"), ("xseg", "xseg"))
+    assert choices(built(), "occlusion_network") == listed
+
+
+def test_a_parsers_regions_are_shown_with_it(networks):
+    regions = {option.key for option in OPTIONS if option.shown == "parser"}
+    assert len(regions) == 7
+    panel = built(Settings(occlusion="network", occlusion_network="xseg"))
+    assert "occlusion_network" not in panel.hidden
+    assert regions <= panel.hidden
+    assert show_what_matters(panel, Settings(occlusion="network", occlusion_network="bisenet"), False)
+    assert not regions & panel.hidden
+    assert show_what_matters(panel, Settings(occlusion="hands", occlusion_network="bisenet"), False)
+    assert regions | {"occlusion_network"} <= panel.hidden
 
 
 def test_a_change_is_said_once(installed):
