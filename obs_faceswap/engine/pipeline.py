@@ -374,6 +374,10 @@ class Pipeline:
         """What the user should know although all runs: another device than asked for, an unused picture."""
         return " ".join(filter(None, (self._networks.notice, self._wardrobe.notice)))
 
+    def take_neutral(self) -> None:
+        """Has an animated picture take the next live face as the one that looks like it; from any thread."""
+        self._wardrobe.take_neutral()
+
     @property
     def to_improve(self) -> Path | None:
         """The network of which a faster form may be made beside this engine."""

@@ -1,6 +1,6 @@
 """The faces that one stream wears, and a swapper for each person in its picture."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from obs_faceswap.engine.settings import Settings
@@ -70,6 +70,13 @@ class Wardrobe:
             swapper.update(self._knows)
         people.append((face.track_id, swapper))
         return swapper
+
+    def take_neutral(self) -> None:
+        """Has an animated picture take the next live face as the one that looks like it; from any thread."""
+        for worn in self._all():
+            reset: Callable[[], None] | None = getattr(worn.swapper, "reset", None)
+            if reset is not None:
+                reset()
 
     @property
     def provider(self) -> str:

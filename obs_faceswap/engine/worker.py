@@ -142,6 +142,12 @@ class Worker:
         self._wants_retry = True
         self._exchange.wake()
 
+    def take_neutral(self) -> None:
+        """Has an animated picture take the next live face as the one that looks like it."""
+        engine = self._engine
+        if engine is not None:
+            engine.take_neutral()
+
     def set_showing(self, showing: bool) -> None:
         """Whether anybody sees the source; the engine sleeps while nobody does."""
         self._exchange.words[ex.SHOWING] = showing

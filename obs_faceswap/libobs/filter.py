@@ -152,6 +152,11 @@ class Filter:
             self._worker.retry()
         self._is_news = True
 
+    def take_neutral(self) -> None:
+        """Has an animated picture take the next live face as the one that looks like it."""
+        if self._worker is not None:
+            self._worker.take_neutral()
+
     def autotune(self) -> None:
         """Measures beside the running engine; the status says what comes out."""
         self._tuner.start(self._settings)

@@ -122,11 +122,18 @@ def build(panel: Panel, view: View, actions: Actions) -> None:
         group = panel.group(_group_key(label), label)
         for option in options:
             _add(group, option, view, installed)
+            if option.shown is Shown.ANIMATOR:
+                _add_neutral(group, actions)
         if label == PERFORMANCE:
             _add_autotune(group, view, actions)
     for key in (FACE, NETWORK, OCCLUSION, OCCLUSION_NETWORK, DELAY):
         panel.on_change(key, actions.changed)
     show_what_matters(panel, view.settings, view.has_morph)
+
+
+def _add_neutral(panel: Panel, actions: Actions) -> None:
+    panel.button(NEUTRAL, "Take my face as neutral", actions.neutral)
+    panel.help(NEUTRAL, "The picture is shown as it is for your face of now, and moves from there.")
 
 
 def _add_autotune(panel: Panel, view: View, actions: Actions) -> None:
@@ -145,7 +152,7 @@ def show_what_matters(panel: Panel, settings: Settings, has_morph: bool) -> bool
     worn = _Worn(
         kind, None if kind is FaceKind.DFM else _role(settings.network), has_morph, _occluder(settings)
     )
-    wanted: dict[str, bool] = {}
+    wanted = {NEUTRAL: worn.role is Role.ANIMATOR}
     for option in OPTIONS:
         wanted[option.key] = visible = _matters(option, settings, worn)
         group = _group_key(option.group)

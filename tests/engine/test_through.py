@@ -264,6 +264,25 @@ def test_without_a_face_the_policy_covers_what_was_animated(folder, tmp_path):
     engine.close()
 
 
+def test_the_user_can_take_the_face_of_now_as_neutral(folder, tmp_path):
+    settings = animated(folder, tmp_path)
+    worn = Worker(Exchange(), settings, load=lambda settings, running: engine_of(settings))
+    worn.take_neutral()  # nothing runs yet
+    settle(worn)
+    engine = worn._engine
+    frames = [frame_of(number) for number in range(3)]
+    frames[1].planes[0][:] = frames[2].planes[0][:] = 250
+    shown = []
+    for number, frame in enumerate(frames):
+        if number == 2:
+            worn.take_neutral()
+        engine.process(frame, settings)
+        shown.append(frame.planes[0].reshape(HEIGHT, WIDTH, 3)[100:140, 140:180].mean())
+    assert shown[0] == pytest.approx(120, abs=2)
+    assert shown[1] > 200
+    assert shown[2] == pytest.approx(120, abs=2)
+
+
 def test_a_late_animated_picture_is_shown_as_it_is(folder, tmp_path):
     settings = animated(folder, tmp_path)
     engine = engine_of(settings)

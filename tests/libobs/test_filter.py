@@ -320,6 +320,16 @@ def test_refresh_tries_again_and_renews_the_panel(make, obs):
     assert obs.updated_properties == [address]
 
 
+def test_the_live_face_is_taken_as_neutral(make, monkeypatch):
+    made, _ = make()
+    told = []
+    monkeypatch.setattr(made._worker, "take_neutral", lambda: told.append(1))
+    made.take_neutral()
+    made.stop_engine()
+    made.take_neutral()  # without an engine there is nothing to tell
+    assert told == [1]
+
+
 def test_the_panel_is_left_alone_while_the_user_changes_something(make, obs, monkeypatch):
     made, address = make()
     made.keep()

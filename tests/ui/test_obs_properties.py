@@ -60,13 +60,13 @@ class Recorder:
             self.root.hidden.add(key)
 
 
-BUTTONS = {"refresh": "refresh", "autotune": "autotune", "take_over": "take over"}
+BUTTONS = {"refresh": "refresh", "autotune": "autotune", "take_over": "take over", "neutral": "neutral"}
 
 
 def built(settings=None, **more):
     panel = Recorder()
     view = View(settings or Settings(), "All is well.", Severity.NORMAL, DEVICES, **more)
-    build(panel, view, Actions("refresh", "changed", "autotune", "take over"))
+    build(panel, view, Actions("refresh", "changed", "autotune", "take over", "neutral"))
     return panel
 
 
@@ -165,7 +165,7 @@ def _of_other_kinds(face):
     """Settings that the declaration keeps for photo faces or for models alone."""
     wanted = {"bert": "dfm"}.get(face, "photo")
     others = {"photo", "dfm", "swapper", "animator", "occluder", "parser"} - {wanted}
-    hidden = {option.key for option in OPTIONS if option.shown in others}
+    hidden = {option.key for option in OPTIONS if option.shown in others} | {"neutral"}
     return hidden | {f"group_{label}" for label in {"Model"} if wanted != "dfm"}
 
 
@@ -207,6 +207,7 @@ def test_what_acts_on_a_network_is_shown_with_it(installed, networks, network, s
     assert both <= panel.hidden
     assert show_what_matters(panel, Settings(face="Anna", network=network), False) is bool(shown)
     assert both - panel.hidden == shown
+    assert ("neutral" in panel.hidden) is (network != "lia")
     show_what_matters(panel, Settings(face="bert", network=network), False)
     assert both | {"network"} <= panel.hidden
 
