@@ -1,6 +1,7 @@
-"""Masks in crop space: hull, erosion, soft edge."""
+"""Masks in crop space: hull, erosion, box, soft edge."""
 
 from collections.abc import Iterator
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -8,22 +9,25 @@ import numpy.typing as npt
 
 from obs_faceswap.engine.types import Mask, Points
 
+Box: TypeAlias = tuple[float, float, float, float]
+
 _SIGMA_PER_BLUR = 0.25  # DeepFaceLive's FaceMerger: the Gaussian's sigma is a quarter of the blur setting
 _WIDEST_SIGMA = 8.0  # px; wider Gaussians run on a smaller mask, where the difference cannot be seen
 _POINT_BITS = 4  # fillConvexPoly's fractional bits
 
 
-def finish(mask: Mask, erode_percent: float, blur_percent: float) -> Mask:
+def finish(mask: Mask, erode_percent: float, blur_percent: float, box: Box = (0, 0, 0, 0)) -> Mask:
     """A swapper's mask made smaller and soft, and faded out before the crop's border.
 
     DeepFaceLive's rule for its CPU, in whole crop pixels: a 3x3 ellipse (a cross) eroded half as many times
     as the erode setting says, everything nearer to the border than half the blur set to 0, and a Gaussian of
-    a quarter of the blur. What lies outside the crop counts as 0.
+    a quarter of the blur. What lies outside the crop counts as 0. A box cuts more away on a side.
 
     Args:
         mask: (S, S), 0..1; not changed.
         erode_percent: -50..50 of the crop's side; below 0 the mask grows.
         blur_percent: 0..100 of the crop's side.
+        box: how far the border lies inside at the top, right, bottom and left, 0..50 percent of the side.
 
     Returns:
         (S, S), 0..1, a new array.
@@ -32,7 +36,7 @@ def finish(mask: Mask, erode_percent: float, blur_percent: float) -> Mask:
     erode = round(erode_percent * size / 100)
     blur = round(blur_percent * size / 100)
     finished = _grown_or_shrunk(mask, erode) if erode else mask.copy()
-    _clear_border(finished, blur // 2)
+    _clear_border(finished, [max(blur // 2, round(side * size / 100)) for side in box])
     return _softened(finished, blur * _SIGMA_PER_BLUR) if blur else finished
 
 
@@ -83,10 +87,12 @@ def _star(arm: int) -> npt.NDArray[np.uint8]:
     return star
 
 
-def _clear_border(mask: Mask, width: int) -> None:
-    if width:
-        mask[:width] = mask[-width:] = 0
-        mask[:, :width] = mask[:, -width:] = 0
+def _clear_border(mask: Mask, widths: list[int]) -> None:
+    """Sets what is nearer to a side (top, right, bottom, left) than so many pixels to 0."""
+    size = len(mask)
+    top, right, bottom, left = widths
+    mask[:top] = mask[max(size - bottom, 0) :] = 0
+    mask[:, :left] = mask[:, max(size - right, 0) :] = 0
 
 
 def _softened(mask: Mask, sigma: float) -> Mask:

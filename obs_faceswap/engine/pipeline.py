@@ -3,8 +3,8 @@
 import logging
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -18,15 +18,18 @@ from obs_faceswap.engine.errors import FaceError, FaceSwapError, FaceUnseenError
 from obs_faceswap.engine.faces import FaceKind
 from obs_faceswap.engine.fill import fill
 from obs_faceswap.engine.finder import Found
+from obs_faceswap.engine.front import Front
+from obs_faceswap.engine.front import load as load_front
 from obs_faceswap.engine.governor import Plan
-from obs_faceswap.engine.mask import finish
+from obs_faceswap.engine.masking import face_masks
 from obs_faceswap.engine.merge import cover_region, merge
+from obs_faceswap.engine.occlusion import Visible
 from obs_faceswap.engine.pace import OLDEST_SWAP_NS
 from obs_faceswap.engine.picture import Picture
 from obs_faceswap.engine.place import place_of, warp_at
 from obs_faceswap.engine.policy import NoFacePolicy, Step
 from obs_faceswap.engine.providers import usable_processors
-from obs_faceswap.engine.reproject import hidden, reprojected, without_kept
+from obs_faceswap.engine.reproject import reprojected
 from obs_faceswap.engine.settings import ColorTransfer, Cover, Settings, covers_other_faces
 from obs_faceswap.engine.types import (
     AlignedFace,
@@ -46,8 +49,6 @@ logger = logging.getLogger(__name__)
 # What may go wrong with one frame without anything being wrong with the next: all of it means "no swap".
 _FRAME_ERRORS = (FaceSwapError, cv2.error, ArithmeticError, ValueError, IndexError)
 
-# A swap on less than this part of the face's outline would leave a face bare that can be recognized.
-_LEAST_HIDDEN = 0.4
 _MOVED = 0.4  # parts of a face's size that one may have moved since it was lost
 _MOST_COLORS = 16
 _NANOSECONDS = 1e9
@@ -63,6 +64,7 @@ class Stage(StrEnum):
     CONVERT = "convert"
     FIND = "find"
     OTHERS = "others"
+    OCCLUSION = "occlusion"
     ALIGN = "align"
     SWAP = "swap"
     REPROJECT = "reproject"
@@ -100,13 +102,14 @@ def load(settings: Settings, models_from: Path | None = None, at_once: bool = Fa
     Raises:
         FaceSwapError: the face, a network or the device cannot be used; nothing stays loaded.
     """
-    worn = wear(settings, models_from, at_once)
-    try:
+    with ExitStack() as loaded:
+        worn = wear(settings, models_from, at_once)
+        loaded.callback(worn.close)
         networks = Networks(settings, models_from)
-    except Exception:
-        worn.close()
-        raise
-    return Pipeline(networks, worn)
+        loaded.callback(networks.close)
+        engine = Pipeline(networks, worn, load_front(settings, models_from))
+        loaded.pop_all()
+    return engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,7 @@ class Begun:
     Attributes:
         cuts: the faces to swap, cut out; none if there is nobody to swap.
         fault: why one is missing, where it is not because no face is seen.
+        visible: where each face is seen, by its track; one that is missing is seen everywhere.
     """
 
     settings: Settings
@@ -124,6 +128,7 @@ class Begun:
     cuts: tuple[AlignedFace, ...]
     fault: Exception | None
     stages_ms: dict[str, float]
+    visible: Mapping[int, Visible] = field(default_factory=dict)
 
     @property
     def aligned(self) -> AlignedFace | None:
@@ -161,8 +166,8 @@ class Pipeline:
     It belongs to one thread, which calls `process`, or `begin` and `finish` with a thread for `swap` beside.
     """
 
-    def __init__(self, networks: Networks, worn: Worn) -> None:
-        self._networks = networks
+    def __init__(self, networks: Networks, worn: Worn, front: Front | None = None) -> None:
+        self._networks, self._front = networks, front or Front()
         self._wardrobe = Wardrobe(worn)
         self._colors: dict[int, ColorMatch] = {}  # by track
         self._policy = NoFacePolicy(Cover.FREEZE_BLUR)
@@ -198,7 +203,14 @@ class Pipeline:
                     cuts.append(self._aligned(picture, target, settings, plan.crop_limit_px))
             except _FRAME_ERRORS as error:
                 fault = fault or _noted(error)
-        return Begun(settings, frame.timestamp_ns, found, tuple(cuts), fault, watch.stages_ms)
+        visible: Mapping[int, Visible] = {}
+        try:
+            with watch(Stage.OCCLUSION):
+                faces = [aligned.face for aligned in cuts if not self._wardrobe.fills_frame]
+                visible = self._front.visible(picture, faces, frame.timestamp_ns, settings)
+        except _FRAME_ERRORS as error:  # what lies before a face must not be guessed
+            cuts, fault = [], _noted(error)
+        return Begun(settings, frame.timestamp_ns, found, tuple(cuts), fault, watch.stages_ms, visible)
 
     def swap(self, begun: Begun) -> Swap | None:
         """Runs the swappers on what was cut out; None if nothing was. May be called on another thread.
@@ -276,22 +288,22 @@ class Pipeline:
         if made.aligned is not aligned:
             with watch(Stage.REPROJECT):
                 swapped = reprojected(made.face, made.aligned, aligned, begun.settings)
-        return swapped is not None and self._merged(frame, aligned, swapped, begun.settings, watch)
+        return swapped is not None and self._merged(frame, begun, aligned, swapped, watch)
 
     def _merged(
-        self, frame: Frame, aligned: AlignedFace, swapped: SwappedFace, settings: Settings, watch: Stopwatch
+        self, frame: Frame, begun: Begun, aligned: AlignedFace, swapped: SwappedFace, watch: Stopwatch
     ) -> bool:
         """Puts a swapped crop back into its frame; whether the face is hidden now."""
-        if hidden(swapped.mask, aligned.landmarks, aligned.warp.size) < _LEAST_HIDDEN:
+        settings, visible = begun.settings, begun.visible.get(aligned.face.track_id)
+        with watch(Stage.MASK):
+            masks = face_masks(swapped, aligned, visible, settings)
+        if masks is None:
             return False
         with watch(Stage.COLOR):
-            swapped = self._matched(swapped, aligned, frame.timestamp_ns, settings)
-        with watch(Stage.MASK):
-            mask = finish(swapped.mask, settings.mask_erode, settings.mask_blur)
-            if swapped.alpha is None:  # else the swapper itself keeps what is to be kept
-                mask = without_kept(mask, aligned.landmarks, settings)
+            face = replace(swapped, mask=masks.face)
+            swapped = self._matched(face, aligned, frame.timestamp_ns, settings)
         with watch(Stage.MERGE):
-            return merge(frame, swapped, aligned.warp, mask, settings) is not None
+            return merge(frame, swapped, aligned.warp, masks.shown, settings) is not None
 
     def _aligned(
         self, picture: Picture, target: Face, settings: Settings, limit_px: int | None
@@ -359,7 +371,8 @@ class Pipeline:
     @property
     def stages(self) -> Mapping[str, str]:
         """The devices of the networks that find faces, by what each does."""
-        return {"faces found": self._networks.detector_provider, "faces followed": self._networks.provider}
+        found, followed = self._networks.detector_provider, self._networks.provider
+        return {"faces found": found, "faces followed": followed} | self._front.stages
 
     @property
     def can_overlap(self) -> bool:
@@ -372,7 +385,8 @@ class Pipeline:
     @property
     def notice(self) -> str:
         """What the user should know although all runs: another device than asked for, an unused picture."""
-        return " ".join(filter(None, (self._networks.notice, self._wardrobe.notice)))
+        parts = self._networks, self._wardrobe, self._front
+        return " ".join(filter(None, (part.notice for part in parts)))
 
     def take_neutral(self) -> None:
         """Has an animated picture take the next live face as the one that looks like it; from any thread."""
@@ -392,6 +406,7 @@ class Pipeline:
         """Frees the face and the networks, where no other stream uses them."""
         self._wardrobe.close()
         self._networks.close()
+        self._front.close()
 
 
 def _noted(error: Exception) -> Exception:

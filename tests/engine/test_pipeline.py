@@ -21,7 +21,7 @@ from fake_engine import (
     pipeline_of,
 )
 
-from obs_faceswap.engine import pipeline
+from obs_faceswap.engine import front, pipeline
 from obs_faceswap.engine.errors import FaceError, FaceUnseenError, ModelError, ProviderError
 from obs_faceswap.engine.faces import FaceKind
 from obs_faceswap.engine.finder import Found
@@ -285,6 +285,8 @@ def sessions(monkeypatch):
     monkeypatch.setattr(wear.models, "find", lambda name, models_from: name)
     monkeypatch.setattr(wear, "detector_for", lambda session: session)
     monkeypatch.setattr(wear, "FaceMesh", lambda session: session)
+    monkeypatch.setattr(front, "shared", make)
+    monkeypatch.setattr(front, "HandsBefore", lambda palms, hands: None)
     return made
 
 
@@ -293,9 +295,18 @@ def test_a_pipeline_gives_back_what_it_loaded(sessions, monkeypatch):
         pipeline, "wear", lambda settings, models_from, at_once: Worn(FakeSwapper(), FaceKind.PHOTO)
     )
     engine = pipeline.load(Settings(device="cpu"))
-    assert [session.closed for session in sessions] == [0, 0]
+    assert [session.closed for session in sessions] == [0] * 4  # two find faces, two find hands
     engine.close()
-    assert [session.closed for session in sessions] == [1, 1]
+    assert [session.closed for session in sessions] == [1] * 4
+
+
+def test_a_load_that_fails_at_its_last_network_leaves_nothing_open(sessions, monkeypatch):
+    worn = Worn(FakeSwapper(), FaceKind.DFM, FakeSession())
+    monkeypatch.setattr(pipeline, "wear", lambda settings, models_from, at_once: worn)
+    monkeypatch.setattr(front, "HandsBefore", lambda palms, hands: (_ for _ in ()).throw(ModelError("odd")))
+    with pytest.raises(ModelError, match="odd"):
+        pipeline.load(Settings(device="cpu"))
+    assert [session.closed for session in (*sessions, worn.session)] == [1] * 5
 
 
 def test_a_load_that_fails_leaves_nothing_open(sessions, monkeypatch):

@@ -127,7 +127,7 @@ def test_networks_are_added_and_listed(run, home, tmp_path):
 
 def test_a_file_of_no_use_is_not_added(run, home, dfm):
     status, _, err = run("networks", "add", dfm)
-    assert (status, "no network for photo faces" in err) == (1, True)
+    assert (status, "no network that is of use" in err) == (1, True)
 
 
 def test_a_photo_is_worn_through_a_network(run, finder, portrait, tmp_path, monkeypatch):

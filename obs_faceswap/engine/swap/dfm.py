@@ -59,10 +59,12 @@ class DfmSwapper:
         return self._resolution
 
     def update(self, settings: Settings) -> None:
-        """Takes over the settings that act on this swapper: morph, the grade, and a second pass."""
+        """Takes over the settings: morph, the grade, a second pass, and which masks count."""
         self._morph = settings.morph
         self._grade = Grade.of(settings)
         self._passes_twice = settings.two_pass is Switch.ON
+        self._uses_mask = settings.mask_source is Switch.ON
+        self._uses_celeb_mask = settings.mask_celeb is Switch.ON
 
     @property
     def is_upright(self) -> bool:
@@ -74,7 +76,7 @@ class DfmSwapper:
         return self._resolution
 
     def swap(self, aligned: AlignedFace) -> SwappedFace:
-        """The new face and the product of both masks, of the crop's size.
+        """The new face and the product of the masks that the settings ask for, of the crop's size.
 
         Raises:
             ModelError: an output of this frame is black or no number.
@@ -83,12 +85,20 @@ class DfmSwapper:
         """
         size = aligned.crop.shape[0]
         face_mask, face, celeb_mask = self._new_face(_resized(aligned.crop, self._resolution))
-        mask = np.clip(face_mask, 0, 1) * np.clip(celeb_mask, 0, 1)
+        mask = self._combined(face_mask, celeb_mask)
         if float(mask.mean()) < _LEAST_MASK:
             raise FaceUnseenError(
                 "The model sees no face in this frame. Turn to the camera, or use more light."
             )
         return SwappedFace(_resized(_as_bytes(self._grade.finished(face)), size), _resized(mask, size))
+
+    def _combined(self, face_mask: Mask, celeb_mask: Mask) -> Mask:
+        """The product of the masks asked for, 0..1; all of the crop if none is."""
+        mask = np.ones_like(face_mask)
+        for asked, own in ((self._uses_mask, face_mask), (self._uses_celeb_mask, celeb_mask)):
+            if asked:
+                mask = mask * np.clip(own, 0, 1)
+        return mask
 
     def _new_face(self, crop: ImageBGR) -> tuple[Mask, Mask, Mask]:
         """The live face's mask, and the new face and its mask: those of the last pass."""
