@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from obs_faceswap.engine import optimize, providers, runners
+from obs_faceswap.engine import session as session_module
 from obs_faceswap.engine.errors import ModelError, ModelMissingError, ProviderError, UnsupportedModelError
+from obs_faceswap.engine.pool import Pool
 from obs_faceswap.engine.session import Session, TensorInfo, probe, shared
 
 DOUBLE = tiny_networks.double()
@@ -429,7 +431,13 @@ def test_a_network_that_computes_nonsense_is_loaded_anew(offers, file):
     second.distrust()
 
 
-def test_a_face_worn_a_moment_ago_needs_no_load(offers, file):
+@pytest.fixture
+def own_pool(monkeypatch):
+    """A pool without the networks that other tests may have left in use."""
+    monkeypatch.setattr(session_module, "_POOL", Pool())
+
+
+def test_a_face_worn_a_moment_ago_needs_no_load(offers, file, own_pool):
     always = shared(file, "cpu", 2)  # another network in use, as the one that finds faces
     first = shared(file, "cuda", keep=True)
     first.close()
@@ -445,7 +453,7 @@ def test_a_face_worn_a_moment_ago_needs_no_load(offers, file):
     assert len(offers.made) == 3
 
 
-def test_a_kept_network_that_computed_nonsense_is_not_given_out_again(offers, file):
+def test_a_kept_network_that_computed_nonsense_is_not_given_out_again(offers, file, own_pool):
     always = shared(file, "cpu", 2)
     first = shared(file, "cuda", keep=True)
     first.distrust()

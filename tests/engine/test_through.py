@@ -281,6 +281,7 @@ def test_the_user_can_take_the_face_of_now_as_neutral(folder, tmp_path):
     assert shown[0] == pytest.approx(120, abs=2)
     assert shown[1] > 200
     assert shown[2] == pytest.approx(120, abs=2)
+    worn._end()
 
 
 def test_a_late_animated_picture_is_shown_as_it_is(folder, tmp_path):
@@ -310,6 +311,7 @@ def test_the_worker_wears_a_photo_through_a_network_and_says_what_is_missing(fol
     settle(made)
     assert "needs a converter" in made.status().problem
     assert swapped(made)  # the face that was worn goes on
+    made._end()
 
 
 def settle(made):
@@ -354,6 +356,7 @@ def test_a_change_of_network_loads_anew(folder, tmp_path):
     made.set_settings(worn_through(put(folder, "uniface"), tmp_path))
     settle(made)
     assert made._engine is not first
+    made._end()
 
 
 def test_names_in_the_list_are_found(folder):
