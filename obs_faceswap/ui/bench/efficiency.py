@@ -17,8 +17,8 @@ FACE_PX = 450
 _SIZES = ("720p", "1080p")
 _WARM_UP = 6
 _CYCLE = 12  # frames with four of the detector's searches
-_SLOW_MS = 200  # frames that take longer are measured in short blocks
-_SLOW_CYCLE = 4  # still one search
+_SLOW_MS = 200  # frames that take longer are compared one by one: the machine's speed changes meanwhile
+_SLOW_BLOCKS = 3  # times as many
 
 
 @dataclass(slots=True)
@@ -104,7 +104,8 @@ def measured(engine: Pipeline, plan: Plan, case: Case, size: str, count: int, la
     blocks = Blocks()
     with NetworkWatch() as watch:
         slow = _warmed_up(engine, stream, settings) * 1000 > _SLOW_MS
-        frames, count = (_SLOW_CYCLE, -(-count // 2)) if slow else (_CYCLE, count)
+        frames, count = (1, _SLOW_BLOCKS * count) if slow else (_CYCLE, count)
+        called = 0
         watch.take()
         for number in range(count):
             took_s, swap_ms = _passed(engine, stream, settings, frames)
@@ -113,7 +114,8 @@ def measured(engine: Pipeline, plan: Plan, case: Case, size: str, count: int, la
             blocks.swap.append(swap_ms / frames)
             blocks.inside.append(calls.inside_s * 1000 / frames)
             blocks.alone.append(calls.again() * 1000 / frames)
-            blocks.calls = rounded(len(calls.calls) / frames)
+            called += len(calls.calls)
+            blocks.calls = rounded(called / frames / (number + 1))
             plan.on_progress(label, (number + 1) / count)
     return blocks
 
