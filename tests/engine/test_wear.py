@@ -182,6 +182,23 @@ def test_filters_that_wear_the_same_model_share_it(tmp_path, made):
         each.close()
 
 
+def test_going_back_to_a_face_loads_nothing_while_the_filter_lives(files, tmp_path, made):
+    for name in ("anna", "bert"):
+        (tmp_path / f"{name}.dfm").write_bytes(tiny_networks.dfm(64))
+    networks = wear.Networks(Settings(device="cpu"))
+    worn = None
+    for name in ("anna", "bert", "anna", "bert"):  # as a worker does
+        new = wear.wear(Settings(face_file=str(tmp_path / f"{name}.dfm"), device="cpu"))
+        if worn is not None:
+            worn.close()
+        worn = new
+    assert len(made) == 4  # two for finding faces, two faces
+    worn.close()
+    networks.close()
+    wear.wear(Settings(face_file=str(tmp_path / "anna.dfm"), device="cpu")).close()
+    assert len(made) == 5
+
+
 @pytest.mark.parametrize("content", [b"", b"no network", tiny_networks.double()])
 def test_what_is_no_model_is_refused(tmp_path, content):
     path = tmp_path / "anna.dfm"
