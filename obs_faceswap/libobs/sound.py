@@ -86,7 +86,8 @@ class Sound:
 
     def __init__(self, functions: Callable[[], Any]) -> None:
         self._functions = functions
-        self._listeners: dict[int, Listener] = {}
+        self._listeners: dict[int, Listener] = {}  # replaced, never changed: a look goes on with the old one
+        self._change = threading.Lock()  # while it is replaced; nothing is waited for inside
         self._held: dict[str, _Held] = {}
         # A filter may be destroyed, on a thread of its own, while the UI thread looks at it. Never taken by
         # the graphics thread, nor where libobs holds a lock.
@@ -99,16 +100,20 @@ class Sound:
 
     def add(self, source: int, exchange: Exchange) -> None:
         """Begins to care for a filter."""
-        self._listeners[source] = Listener(source, exchange)
+        with self._change:
+            self._listeners = {**self._listeners, source: Listener(source, exchange)}
 
     def remove(self, source: int) -> None:
         """Forgets a filter that ends; sound that nobody else moves goes back at once. May be called twice."""
         with self._lock:
-            gone = self._listeners.pop(source, None)
-            if gone is not None:
-                users = {name for listener in self._listeners.values() for name in listener.records}
-                for name in [name for name in gone.records if name in self._held and name not in users]:
-                    self._give_back(name)
+            gone = self._listeners.get(source)
+            if gone is None:
+                return
+            with self._change:
+                self._listeners = {key: kept for key, kept in self._listeners.items() if key != source}
+            users = {name for listener in self._listeners.values() for name in listener.records}
+            for name in [name for name in gone.records if name in self._held and name not in users]:
+                self._give_back(name)
 
     # --- the UI thread ---
 

@@ -387,6 +387,22 @@ def test_one_filter_ends_and_the_other_keeps_the_sound(studio, mic, end):
     assert studio.offset_ms(source) == own
 
 
+def test_a_sound_that_another_filter_moves_does_not_jump_when_one_ends(studio, mic):
+    source, own = mic
+    first, _ = studio.filter(250, sync_audio="Mic"), studio.filter(250, sync_audio="Mic")
+    studio.look()
+    destroyed(studio, first)
+    assert studio.offset_ms(source) == own + 250
+
+
+def test_a_filter_that_chose_another_sound_keeps_no_record_of_the_old_one(studio, mic):
+    first, second = studio.filter(100, sync_audio="Mic"), studio.filter(100, sync_audio="Mic")
+    studio.look()
+    none_chosen(studio, first)
+    assert not studio.obs.stored(first)["sound_records"]
+    assert studio.obs.stored(second)["sound_records"]
+
+
 def test_a_crash_with_two_filters(studio, mic):
     source, own = mic
     studio.filter(100, sync_audio="Mic"), studio.filter(250, sync_audio="Mic")
@@ -531,6 +547,23 @@ def test_a_drawn_source_is_no_stream(studio):
 
 
 # --- the threads ---
+
+
+def test_a_filter_that_is_made_during_a_look_is_seen_by_the_next(studio, mic, monkeypatch):
+    source, own = mic
+    studio.filter(sync_audio="Mic")
+    settings_of = studio.obs.obs_source_get_settings
+    made = []
+
+    def at_the_first_read(address):
+        if not made:
+            made.append(None)
+            made.append(studio.filter(700, sync_audio="Mic"))
+        return settings_of(address)
+
+    monkeypatch.setattr(studio.obs, "obs_source_get_settings", at_the_first_read)
+    studio.look(4)
+    assert studio.offset_ms(source) == own + 700
 
 
 def test_its_thread_asks_the_ui_thread_and_never_twice_at_once(studio):
