@@ -25,6 +25,7 @@ _PALM_ANCHORS = 2016
 _PALM_SCORE = 0.5
 _SAME_PALM = 0.3
 _MOST_HANDS = 2
+_FARTHEST = 10  # sides of a network's picture; what lies farther away is nonsense
 
 # palm_detection_detection_to_roi and hand_landmark_landmarks_to_roi: sides in parts of the box, and how far
 # the square lies towards the fingers.
@@ -112,18 +113,20 @@ class Hands:
         crop = picture.sample(matrix, _PALM_SIDE)
         outputs = self._palms.run({self._palms.inputs[0].name: _rgb(crop)})
         scores = sigmoid(outputs[1 - self._boxes].reshape(-1))
-        chosen = np.flatnonzero(scores >= _PALM_SCORE)
+        raw = np.asarray(outputs[self._boxes], np.float32).reshape(-1, 9, 2)
+        is_sound = (np.abs(raw) < _FARTHEST * _PALM_SIDE).all(axis=(1, 2))  # neither NaN nor infinite
+        chosen = np.flatnonzero((scores >= _PALM_SCORE) & is_sound)
         chosen = chosen[np.argsort(-scores[chosen], kind="stable")]
-        raw = np.asarray(outputs[self._boxes], np.float32).reshape(-1, 9, 2)[chosen]
-        return [_palm_square(one, matrix) for one in _apart(raw, self._anchors[chosen])]
+        return [_palm_square(one, matrix) for one in _apart(raw[chosen], self._anchors[chosen])]
 
     def _look(self, picture: Picture, square: _Square) -> tuple[Points, float]:
-        """The points of the hand in a square, and presence; 0 for points that are no numbers."""
+        """The points of the hand in a square, and presence; 0 for nonsense."""
         matrix = crop_matrix(square.center, square.side / self._side, square.roll, self._side)
         outputs = self._hands.run({self._hands.inputs[0].name: _rgb(picture.sample(matrix, self._side))})
         points = np.asarray(outputs[0], np.float32).reshape(_POINTS, 3)[:, :2]
         presence = float(outputs[1].reshape(-1)[0])
-        return inverted(points - 0.5, matrix), presence if np.isfinite(points).all() else 0.0
+        is_sound = bool((np.abs(points) < _FARTHEST * self._side).all())
+        return inverted(points - 0.5, matrix), presence if is_sound else 0.0
 
 
 def drawn(hands: Sequence[Points], size: int, matrix: Matrix) -> Mask:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from obs_faceswap.engine import pixels
 from obs_faceswap.engine.blend import blend_bgr, blend_chroma, blend_luma, blend_samples, encoded
 from obs_faceswap.engine.pixels import Roi, Samples
-from obs_faceswap.engine.settings import Settings
+from obs_faceswap.engine.settings import Interpolation, Settings
 from obs_faceswap.engine.types import Frame, ImageBGR, Mask, Points, SwappedFace, Warp
 
 Doubles: TypeAlias = npt.NDArray[np.float64]
@@ -25,7 +25,12 @@ _BAND_PIXELS = 1 << 19
 _COARSE = (
     0.4  # crop pixels a frame pixel, up to which half of the frame's pixels show all that is in the crop
 )
-_BORDER = 2  # crop pixels
+_BORDER = 4  # crop pixels; the widest interpolation reaches as far
+_METHODS = {
+    Interpolation.LINEAR: cv2.INTER_LINEAR,
+    Interpolation.CUBIC: cv2.INTER_CUBIC,
+    Interpolation.LANCZOS: cv2.INTER_LANCZOS4,
+}
 
 _LEAST_SCALE = 1e-6  # crop pixels a frame pixel: a crop larger than any frame
 
@@ -46,7 +51,7 @@ def merge(frame: Frame, swapped: SwappedFace, warp: Warp, mask: Mask, settings: 
         warp: frame to crop, as the crop was cut.
         mask: (M, M), 0..1, the finished mask; it may be coarser than the crop.
         settings: `face_scale` (around the crop's center), `offset_x` and `offset_y` (in parts of the crop's
-            side, along the crop's axes, right and down) and `opacity` are used.
+            side, along the crop's axes, right and down), `opacity` and `interpolation` are used.
 
     Returns:
         The region that was blended, on the chroma grid; None if the face shows nowhere in the frame (empty
@@ -70,7 +75,8 @@ def merge(frame: Frame, swapped: SwappedFace, warp: Warp, mask: Mask, settings: 
     if roi is None:
         return None
     stored = pixels.flipped(frame, roi)
-    face = _Face(frame, swapped, _weights(mask, swapped), _from_stored(frame, matrix), settings.opacity)
+    stored_matrix, method = _from_stored(frame, matrix), _METHODS[settings.interpolation]
+    face = _Face(frame, swapped, _weights(mask, swapped), stored_matrix, settings.opacity, method)
     put = _way(face, stored)
     is_shown = [put(face, band) for band in _bands(stored)]
     return roi if any(is_shown) else None
@@ -90,6 +96,7 @@ class _Face:
     weights: Samples
     matrix: Doubles
     opacity: float
+    method: int  # OpenCV's interpolation
 
     def faded(self, weights: Samples) -> Samples:
         """Weights by the opacity."""
@@ -105,7 +112,7 @@ def _way(face: _Face, stored: Roi) -> _Put:
         return _copied
     layer, matrix = _layer(face)
     has_halves = pixels.chroma_step(face.frame.format) == (2, 2)
-    if has_halves and _scale(matrix) <= _COARSE:
+    if has_halves and _scale(matrix) <= _COARSE and face.method == cv2.INTER_LINEAR:
         return partial(_doubled, layer=layer, matrix=matrix)
     return partial(_resampled, layer=layer, matrix=matrix)
 
@@ -147,9 +154,11 @@ def _copied(face: _Face, band: Roi) -> bool:
 def _resampled(face: _Face, band: Roi, layer: Samples, matrix: Doubles) -> bool:
     """Puts a band of a crop that lies anyhow."""
     warped = _warped(layer, matrix, band)
-    weights = cv2.extractChannel(warped, 3)
+    weights = cv2.extractChannel(warped, 3)  # always linear: other methods ring
     if not weights.any():
         return False
+    if face.method != cv2.INTER_LINEAR:
+        warped = _warped(layer, matrix, band, face.method)
     blend_samples(face.frame, band, warped, face.faded(weights))
     return True
 
@@ -157,9 +166,8 @@ def _resampled(face: _Face, band: Roi, layer: Samples, matrix: Doubles) -> bool:
 def _doubled(face: _Face, band: Roi, layer: Samples, matrix: Doubles) -> bool:
     """Puts a band of a crop much coarser than the frame: resampled as fine as chroma, and luma enlarged."""
     frame, (x0, y0, x1, y1) = face.frame, band
-    # Half-size pixel i has its center at 2 i + 0.5; one more on each side, for luma between them.
-    halved = np.column_stack([matrix[:, :2] * 2, matrix[:, 2] + matrix[:, :2] @ (0.5, 0.5)])
-    small = _warped(layer, halved, (x0 // 2 - 1, y0 // 2 - 1, (x1 + 1) // 2 + 1, (y1 + 1) // 2 + 1))
+    # One more on each side, for luma between them.
+    small = _warped(layer, _halved(matrix), (x0 // 2 - 1, y0 // 2 - 1, (x1 + 1) // 2 + 1, (y1 + 1) // 2 + 1))
     weights = face.faded(found := cv2.extractChannel(small, 3))
     if not found.any():
         return False
@@ -172,10 +180,46 @@ def _doubled(face: _Face, band: Roi, layer: Samples, matrix: Doubles) -> bool:
     return True
 
 
+def _halved(matrix: Doubles) -> Doubles:
+    """An affine from pixels as one from half-size pixels: pixel i of those has its center at 2 i + 0.5."""
+    return np.column_stack([matrix[:, :2] * 2, matrix[:, 2] + matrix[:, :2] @ (0.5, 0.5)])
+
+
 def _twice(samples: Samples) -> Samples:
     """Samples at twice the size, without the ones that the outermost gave."""
     size_wh = (2 * samples.shape[1], 2 * samples.shape[0])
     return cv2.resize(samples, size_wh, interpolation=cv2.INTER_LINEAR)[2:-2, 2:-2]
+
+
+def weights_in(roi: Roi, swapped: SwappedFace, warp: Warp, mask: Mask, settings: Settings) -> Samples:
+    """How much of each pixel `merge` replaces, as bytes; fine parts of a mask are seen roughly.
+
+    Args:
+        roi: upright region of the frame.
+        swapped: as `merge` gets it,
+        warp: and these as well.
+        mask: (M, M).
+        settings: as for `merge`.
+
+    Returns:
+        (h, w) of the region, uint8, 255 where all is replaced.
+    """
+    side = min(len(mask), _ROUGH_SIDE)
+    parts = (mask,) if swapped.alpha is None else (mask, swapped.alpha)
+    rough = [_bytes(cv2.resize(part, (side, side), interpolation=cv2.INTER_LINEAR)) for part in parts]
+    weights = rough[0] if len(rough) == 1 else cv2.multiply(rough[0], rough[1], scale=1 / 255)
+    if settings.opacity < 1:
+        weights = cv2.convertScaleAbs(weights, alpha=settings.opacity)
+    # The crop's pixel at u has its center at (u + 0.5) * side / size - 0.5 in the rough mask.
+    matrix = _placed(warp, settings) * (side / warp.size)
+    matrix[:, 2] += (side / warp.size - 1) / 2
+    x0, y0, x1, y1 = roi
+    matrix[:, 2] += matrix[:, :2] @ (x0, y0)
+    small = _warped(weights, _halved(matrix), (-1, -1, (x1 - x0 + 1) // 2 + 1, (y1 - y0 + 1) // 2 + 1))
+    return np.ascontiguousarray(_twice(small)[: y1 - y0, : x1 - x0])
+
+
+_ROUGH_SIDE = 160
 
 
 def _weights(mask: Mask, swapped: SwappedFace) -> Samples:
@@ -289,12 +333,12 @@ def _coarse_enough(crop: Samples, mask: Samples, matrix: Doubles) -> tuple[Sampl
     return crop, mask, matrix
 
 
-def _warped(picture: Samples, matrix: Doubles, roi: Roi) -> Samples:
+def _warped(picture: Samples, matrix: Doubles, roi: Roi, method: int = cv2.INTER_LINEAR) -> Samples:
     """A picture as it lies in a region of the frame, 0 beyond its border; `matrix` is frame to picture."""
     at_roi = matrix.copy()
     at_roi[:, 2] += matrix[:, :2] @ roi[:2]
     size_wh = (roi[2] - roi[0], roi[3] - roi[1])
-    return cv2.warpAffine(picture, at_roi, size_wh, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    return cv2.warpAffine(picture, at_roi, size_wh, flags=method | cv2.WARP_INVERSE_MAP)
 
 
 def cover_region(frame: Frame, points: Points) -> Roi | None:

@@ -63,7 +63,7 @@ class HandsBefore:
             return []
         (x, y), height = _middle(np.concatenate([face.landmarks for face in faces]))
         hands = self._hands.find(picture, (x, y + _LOWER * height), _NEAR * height, timestamp_ns)
-        return [_without(hands, face.landmarks) for face in faces]
+        return [_without(hands, face.landmarks) if hands else None for face in faces]
 
 
 def _without(hands: Sequence[Points], landmarks: Points) -> Visible | None:
@@ -126,10 +126,10 @@ class FaceNetwork:
 def _family_of(network: Network) -> _Family:
     name, given = network.inputs[0].name, tuple(network.inputs[0].shape)
     made = tuple(network.outputs[0].shape)
-    if len(network.inputs) == 1:
-        for family in _FAMILIES:
-            if family.fits(name, given[1:], made[1:]):
-                return family
+    is_alone = len(network.outputs) == 1 or made[1:] == PARSING[1]  # parsers may give coarser masks as well
+    for family in _FAMILIES:
+        if len(network.inputs) == 1 and is_alone and family.fits(name, given[1:], made[1:]):
+            return family
     raise UnsupportedModelError(
         "This is no network for occlusion that is known here: expected one of "
         f"{', '.join(family.name for family in _FAMILIES)}, found the input {given} and the output {made}. "
