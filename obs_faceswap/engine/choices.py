@@ -65,6 +65,13 @@ class ColorTransfer(StrEnum):
     HISTOGRAM = "histogram"
 
 
+class CameraFit(StrEnum):
+    """Whether a swapped face is made as sharp and as grainy as the camera's picture."""
+
+    AUTO = "auto"
+    OFF = "off"
+
+
 class Reprojection(StrEnum):
     """Whether frames between two swaps show the newest swap, moved to where the face is now."""
 

@@ -13,7 +13,6 @@ import numpy as np
 
 from obs_faceswap.engine import still, templates
 from obs_faceswap.engine.align import cut, cut_face, in_frame_pixels, scale_of, to_crop, warp_for
-from obs_faceswap.engine.color import ColorMatch
 from obs_faceswap.engine.errors import FaceError, FaceSwapError, FaceUnseenError, ModelError
 from obs_faceswap.engine.faces import FaceKind
 from obs_faceswap.engine.fill import fill
@@ -21,8 +20,9 @@ from obs_faceswap.engine.finder import Found
 from obs_faceswap.engine.front import Front
 from obs_faceswap.engine.front import load as load_front
 from obs_faceswap.engine.governor import Plan
+from obs_faceswap.engine.look import Look
 from obs_faceswap.engine.masking import face_masks
-from obs_faceswap.engine.merge import cover_region, merge
+from obs_faceswap.engine.merge import cover_region
 from obs_faceswap.engine.occlusion import Visible
 from obs_faceswap.engine.pace import OLDEST_SWAP_NS
 from obs_faceswap.engine.picture import Picture
@@ -30,7 +30,7 @@ from obs_faceswap.engine.place import place_of, warp_at
 from obs_faceswap.engine.policy import NoFacePolicy, Step
 from obs_faceswap.engine.providers import usable_processors
 from obs_faceswap.engine.reproject import reprojected
-from obs_faceswap.engine.settings import ColorTransfer, Cover, Settings, covers_other_faces
+from obs_faceswap.engine.settings import Cover, Settings, covers_other_faces
 from obs_faceswap.engine.types import (
     AlignedFace,
     Face,
@@ -50,7 +50,7 @@ logger = logging.getLogger(__name__)
 _FRAME_ERRORS = (FaceSwapError, cv2.error, ArithmeticError, ValueError, IndexError)
 
 _MOVED = 0.4  # parts of a face's size that one may have moved since it was lost
-_MOST_COLORS = 16
+_MOST_LOOKS = 16
 _NANOSECONDS = 1e9
 _NO_PLAN = Plan()
 _NO_FACE = "No face is seen."
@@ -169,7 +169,7 @@ class Pipeline:
     def __init__(self, networks: Networks, worn: Worn, front: Front | None = None) -> None:
         self._networks, self._front = networks, front or Front()
         self._wardrobe = Wardrobe(worn)
-        self._colors: dict[int, ColorMatch] = {}  # by track
+        self._looks: dict[int, Look] = {}  # by track
         self._policy = NoFacePolicy(Cover.FREEZE_BLUR)
         self._last_swap = still.LastSwap()
         self._settings: Settings | None = None
@@ -299,11 +299,12 @@ class Pipeline:
             masks = face_masks(swapped, aligned, visible, settings)
         if masks is None:
             return False
+        look = self._look_of(aligned.face.track_id)
         with watch(Stage.COLOR):
             face = replace(swapped, mask=masks.face)
-            swapped = self._matched(face, aligned, frame.timestamp_ns, settings)
+            swapped = look.colored(face, aligned, frame.timestamp_ns, settings)
         with watch(Stage.MERGE):
-            return merge(frame, swapped, aligned.warp, masks.shown, settings) is not None
+            return look.put(frame, aligned, swapped, masks.shown, settings)
 
     def _aligned(
         self, picture: Picture, target: Face, settings: Settings, limit_px: int | None
@@ -319,17 +320,12 @@ class Pipeline:
             crop = cut(picture, warp)
         return AlignedFace(crop, warp, to_crop(warp, target.landmarks), target)
 
-    def _matched(
-        self, swapped: SwappedFace, aligned: AlignedFace, timestamp_ns: int, settings: Settings
-    ) -> SwappedFace:
-        if settings.color_transfer is ColorTransfer.NONE:
-            return swapped
-        track_id = aligned.face.track_id
-        if track_id not in self._colors:
-            if len(self._colors) >= _MOST_COLORS:
-                self._colors.clear()
-            self._colors[track_id] = ColorMatch()
-        return self._colors[track_id].match(swapped, aligned.crop, timestamp_ns, settings.color_transfer)
+    def _look_of(self, track_id: int) -> Look:
+        if track_id not in self._looks:
+            if len(self._looks) >= _MOST_LOOKS:
+                self._looks.clear()
+            self._looks[track_id] = Look()
+        return self._looks[track_id]
 
     def _show(self, frame: Frame, has_swap: bool, settings: Settings) -> Shown:
         """Makes the frame what the policy says, and keeps a swap for the next time there is none."""

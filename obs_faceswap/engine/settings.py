@@ -10,6 +10,7 @@ from typing import Any, cast
 from obs_faceswap.engine.choices import (
     AlignMode,
     Blending,
+    CameraFit,
     ColorTransfer,
     Cover,
     Delay,
@@ -54,6 +55,7 @@ __all__ = [
     "TRACKING",
     "AlignMode",
     "Blending",
+    "CameraFit",
     "ColorTransfer",
     "Cover",
     "Delay",
@@ -229,6 +231,26 @@ class Settings:
         Kind.CHOICE, Blending.MASK, "Blending",
         "“Seamless” takes the light along the mask's edge from your frame and spreads it over the face.",
         LOOK, choices=((Blending.MASK, "By the mask"), (Blending.POISSON, "Seamless (Poisson)")),
+    )  # fmt: skip
+    camera_match: CameraFit = declare(
+        Kind.CHOICE, CameraFit.AUTO, "Fit to the camera",
+        "Makes the face as sharp and as grainy as your camera's picture.", LOOK,
+        choices=((CameraFit.AUTO, "Automatic"), (CameraFit.OFF, "Off")),
+    )  # fmt: skip
+    sharpen: float = number(
+        0.0, 0.0, 10.0, 0.1, "Sharpen the face", "Brings out the detail of the new face.", LOOK,
+    )  # fmt: skip
+    median_blur: float = number(
+        0.0, 0.0, 100.0, 1.0, "Median blur", "Takes small detail from the new face.", LOOK, unit="%",
+        deepfacelive="median_blur_per 0 (whole frame)",
+    )  # fmt: skip
+    degrade_bicubic: float = number(
+        0.0, 0.0, 100.0, 1.0, "Bicubic degrade", "Makes the new face as coarse as a cheap camera's picture.",
+        LOOK, unit="%", deepfacelive="degrade_bicubic_per 0 (whole frame)",
+    )  # fmt: skip
+    color_compression: float = number(
+        0.0, 0.0, 127.0, 0.1, "Color compression", "Leaves fewer colors in the new face.", LOOK,
+        deepfacelive="color_compression 1 (whole frame)",
     )  # fmt: skip
     two_pass: Switch = declare(
         Kind.CHOICE, Switch.OFF, "Two passes",

@@ -30,11 +30,11 @@ from obs_faceswap.engine.governor import Plan
 from obs_faceswap.engine.pace import OLDEST_SWAP_NS
 from obs_faceswap.engine.pipeline import Pipeline, Stage
 from obs_faceswap.engine.policy import GOOD_FRAMES
-from obs_faceswap.engine.settings import ColorTransfer, Cover, Keep, OtherFaces, Settings
+from obs_faceswap.engine.settings import CameraFit, ColorTransfer, Cover, Keep, OtherFaces, Settings
 from obs_faceswap.engine.types import Frame, Result, Shown
 from obs_faceswap.engine.wear import Worn
 
-PLAIN = Settings(color_transfer=ColorTransfer.NONE)
+PLAIN = Settings(color_transfer=ColorTransfer.NONE, camera_match=CameraFit.OFF)
 
 
 def copies(frame: Frame) -> list[np.ndarray]:
@@ -231,6 +231,24 @@ def test_color_transfer_takes_on_the_scene(kind):
     scene = np.array([125.0] * 3)  # the mean of the noise
     off = [np.abs(picture(frame)[110:130, 80:100].mean((0, 1)) - scene).max() for frame in (plain, matched)]
     assert off[1] < off[0] / 3
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("camera_match", CameraFit.AUTO),
+        ("sharpen", 3.0),
+        ("median_blur", 100.0),
+        ("degrade_bicubic", 95.0),
+        ("color_compression", 120.0),
+    ],
+)
+def test_a_finish_changes_the_swap_and_nothing_far_from_it(key, value):
+    plain, changed = frame_of(), frame_of()
+    pipeline_of(SEEN).process(plain, PLAIN)
+    pipeline_of(SEEN).process(changed, replace(PLAIN, **{key: value}))
+    assert not same(changed, copies(plain))
+    assert np.array_equal(picture(changed)[:, 200:], picture(plain)[:, 200:])
 
 
 def test_opacity_zero_leaves_the_frame():
