@@ -26,6 +26,14 @@ def optimized(tmp_path_factory) -> Iterator[Path]:
         yield folder
 
 
+@pytest.fixture(autouse=True)
+def devices(monkeypatch) -> None:
+    """No test sees the devices that an earlier one found."""
+    from obs_faceswap.engine.loader import DEVICES
+
+    monkeypatch.setattr(DEVICES, "_known", DEVICES.get()[:1])
+
+
 @pytest.fixture
 def home(tmp_path_factory, monkeypatch) -> Path:
     """An empty home of the project, so that a test neither reads nor writes the user's faces and networks."""

@@ -8,7 +8,7 @@ import tiny_networks
 from obs_faceswap.engine import autotune as autotune_module
 from obs_faceswap.engine import models, providers, session
 from obs_faceswap.engine.autotune import Stage, StoppedError, Timing, autotune, propose
-from obs_faceswap.engine.errors import FaceError, ProviderError
+from obs_faceswap.engine.errors import FaceError, ModelMissingError, ProviderError
 from obs_faceswap.engine.providers import Device
 from obs_faceswap.engine.settings import Settings, with_texts
 
@@ -88,12 +88,18 @@ def test_the_proposal_can_be_set():
 
 @pytest.fixture
 def networks(monkeypatch, tmp_path):
-    """Tiny networks in the place of all, a tiny model to wear, and runs that are over at once."""
+    """Tiny networks for faces and none for hands, a tiny model to wear, and runs that are over at once."""
+
+    def find(name, models_from=None):
+        if name != "facemesh_468":
+            raise ModelMissingError(f"{name} is not here.")
+        return tmp_path / "mesh"
+
     (tmp_path / "detector").write_bytes(tiny_networks.yunet())
     (tmp_path / "mesh").write_bytes(tiny_networks.mesh())
     (tmp_path / "worn.dfm").write_bytes(tiny_networks.dfm(64))
     monkeypatch.setattr(models, "find_detector", lambda models_from: tmp_path / "detector")
-    monkeypatch.setattr(models, "find", lambda name, models_from: tmp_path / "mesh")
+    monkeypatch.setattr(models, "find", find)
     monkeypatch.setattr(autotune_module, "_RUNS", (2, 3))
     return Settings(face_file=str(tmp_path / "worn.dfm"))
 
