@@ -8,11 +8,11 @@ import pytest
 from typer.testing import CliRunner
 
 from obs_faceswap.engine.align import CANONICAL_FACE
-from obs_faceswap.engine.types import Face, Shown
+from obs_faceswap.engine.types import Face, Result, Shown
 from obs_faceswap.ui.cli import app
 from obs_faceswap.ui.quality import figures, report
 from obs_faceswap.ui.quality.measure import Course, summary
-from obs_faceswap.ui.quality.seen import CROP_PX, Seen
+from obs_faceswap.ui.quality.seen import CROP_PX, Seen, look
 
 LANDMARKS = (CANONICAL_FACE[:, :2] * (7, -7) + (CROP_PX / 2, CROP_PX / 2 - 10)).astype(np.float32)
 FACE = Face(LANDMARKS, np.zeros(468, np.float32), 1.0, 1)
@@ -71,6 +71,36 @@ def test_a_face_that_leaves_the_necks_color_mismatches():
     far, near = figures.mismatch(seen(after=brighter)), -figures.mismatch(seen(before=brighter))
     assert far == pytest.approx(near)
     assert far == pytest.approx(11.6, abs=0.5)  # L of gray 150 less L of gray 120
+
+
+def detailed(sigma=0.6, grain=0.0):
+    """A large picture with detail of all sizes, softened, with noise."""
+    random, layers = np.random.default_rng(9), np.zeros((512, 512), np.float32)
+    for size in (1, 2, 4, 8, 16):
+        small = random.normal(size=(512 // size, 512 // size)).astype(np.float32)
+        layers += cv2.resize(small, (512, 512), interpolation=cv2.INTER_CUBIC) * 8
+    shown = cv2.GaussianBlur(layers, (0, 0), sigma) + random.normal(0, grain, layers.shape)
+    return cv2.cvtColor(np.clip(120 + shown, 0, 255).astype(np.uint8), cv2.COLOR_GRAY2BGR)
+
+
+def compared(live, worn):
+    face = Face(LANDMARKS * 2, np.zeros(468, np.float32), 1.0, 1)
+    return look(0, live, worn, None, Result(Shown.SWAPPED, [face]), None)
+
+
+def test_a_softer_swap_has_less_sharpness_than_the_live_face():
+    soft, same, crisp = (
+        figures.sharpness(compared(detailed(live), detailed(worn)))
+        for live, worn in ((0.6, 1.4), (0.9, 0.9), (1.4, 0.6))
+    )
+    assert soft < 0.7 < 0.95 < same < 1.05 < 1.4 < crisp
+    assert figures.sharpness(seen()) is None
+    assert figures.typical_ratio([0.5, 1, 2, 2.0]) == pytest.approx(2**0.5)
+
+
+def test_noise_that_only_the_live_face_has_is_missing_grain():
+    assert figures.grain(compared(detailed(1.5, 5), detailed(1.5))) == pytest.approx(-5, abs=1)
+    assert figures.grain(compared(detailed(1.5, 3), detailed(1.5, 3))) == pytest.approx(0, abs=0.3)
 
 
 def test_flicker_is_the_deviation_of_noise_and_leaves_a_slow_course_out():

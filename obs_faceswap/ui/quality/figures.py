@@ -55,6 +55,25 @@ def mean_color(image: ImageBGR, where: npt.NDArray[np.bool_]) -> Doubles:
     return _mean_lab(image, where)
 
 
+def sharpness(seen: Seen) -> float | None:
+    """How many times sharper the swap is than the live face was; None if that cannot be told."""
+    if seen.live_texture is None or seen.worn_texture is None:
+        return None
+    return seen.worn_texture.over(seen.live_texture)
+
+
+def grain(seen: Seen) -> float | None:
+    """How much more noise the swap has than the live face had, levels; None if that cannot be told."""
+    if seen.live_texture is None or seen.worn_texture is None:
+        return None
+    return seen.worn_texture.grain - seen.live_texture.grain
+
+
+def typical_ratio(ratios: Sequence[float]) -> float | None:
+    """The ratio in the middle of ratios; None of none."""
+    return float(np.exp(np.median(np.log(ratios)))) if ratios else None
+
+
 def flicker(values: Sequence[float] | Doubles, numbers: Sequence[int]) -> float:
     """How much a figure jumps up and down from frame to frame, whatever its slow course is.
 

@@ -1,7 +1,7 @@
 """Runs a clip through the engine and looks at every frame."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise, repeat
 from pathlib import Path
@@ -211,6 +211,8 @@ def _looks(swapped: Sequence[Seen]) -> dict[str, object]:
         "edge_flicker": _rounded(_more(swapped, numbers, "ring")),
         "seam": _mean([figures.seam(one) for one in swapped]),
         "neck_mismatch": _mean([figures.mismatch(one) for one in swapped]),
+        "sharpness": _rounded(figures.typical_ratio(_known(map(figures.sharpness, swapped)))),
+        "grain": _mean(_known(map(figures.grain, swapped))),
     }
 
 
@@ -223,6 +225,10 @@ def _more(swapped: Sequence[Seen], numbers: Sequence[int], where: str) -> float 
         for which in ("before", "after")
     )
     return figures.flicker(worn, numbers) - figures.flicker(live, numbers)
+
+
+def _known(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -31,6 +31,8 @@ _LINES = (
     ("edge_flicker", "edge flicker beyond the camera's, Lab", "0"),
     ("seam", "seam along the edge, levels a pixel", "0"),
     ("neck_mismatch", "face against neck beyond the live one's, Lab", "0"),
+    ("sharpness", "sharpness against the live face, times", "1"),
+    ("grain", "grain beyond the live face's, levels", "0"),
     ("remaining", "part of the difference to the exact clip left", "0"),
 )
 _COLUMNS, _TILE = 8, 192

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from obs_faceswap.engine.align import cut, to_crop, warp_for
+from obs_faceswap.engine.camera import Texture, luma_of, middle_of, texture_of
 from obs_faceswap.engine.errors import MediaError
 from obs_faceswap.engine.formats import PixelFormat
 from obs_faceswap.engine.mask import hull
@@ -34,6 +35,7 @@ class Seen:
         before, after: the face upright, (256, 256, 3); None without a face.
         exact: the same of the reference clip.
         landmarks: in that crop.
+        live_texture, worn_texture: of the middle of the face, in frame pixels; None where it is too small.
     """
 
     number: int
@@ -44,6 +46,8 @@ class Seen:
     after: ImageBGR | None = None
     exact: ImageBGR | None = None
     landmarks: Points | None = None
+    live_texture: Texture | None = None
+    worn_texture: Texture | None = None
 
     @property
     def inner(self) -> npt.NDArray[np.bool_]:
@@ -78,7 +82,15 @@ def look(
         after=cut(Picture.of(after), warp),
         exact=None if exact is None else cut(Picture.of(exact), warp),
         landmarks=to_crop(warp, face.landmarks),
+        live_texture=_texture(before, face.landmarks),
+        worn_texture=_texture(after, face.landmarks),
     )
+
+
+def _texture(image: ImageBGR, landmarks: Points) -> Texture | None:
+    frame = frame_of(image, 0)
+    middle = middle_of(frame, landmarks)
+    return texture_of(luma_of(frame, middle)) if middle is not None else None
 
 
 def frames_of(clip: Path) -> Iterator[tuple[int, ImageBGR]]:
