@@ -206,3 +206,24 @@ def merge(picture, crop, mask, matrix, scale=1.0, offset_x=0.0, offset_y=0.0, op
     weight = bilinear(mask.astype(np.float64)[..., None], u, v, constant=True)
     weight = np.where(weight < 1 / 255, 0, weight) * opacity
     return picture * (1 - weight) + new * weight
+
+
+def mask_rule(masks, erode, blur):
+    """DeepFaceLive's rule for its CPU: the product of the enabled masks (ones if there is none), finished."""
+    product = np.ones_like(next(iter(masks.values()))[1])
+    for is_enabled, mask in masks.values():
+        if is_enabled:
+            product = product * mask
+    return erode_blur(product, erode, blur)
+
+
+def filled_hull(points, size):
+    """The convex hull of points (N, 2) as a hard mask: pixels whose centers lie inside."""
+    corners = cv2.convexHull(points.astype(np.float32))
+    return np.array(
+        [
+            [float(cv2.pointPolygonTest(corners, (float(x), float(y)), False) >= 0) for x in range(size)]
+            for y in range(size)
+        ],
+        np.float32,
+    )
