@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from obs_faceswap.engine.align import CANONICAL_FACE
+from obs_faceswap.engine.enroll import Enroller
 from obs_faceswap.engine.faces import FaceKind
 from obs_faceswap.engine.finder import Found
 from obs_faceswap.engine.formats import PixelFormat, plane_sizes
@@ -76,7 +77,12 @@ def painted(size: int, mask: float = 1.0) -> SwappedFace:
 
 def networks_of(finder: FakeFinder) -> SimpleNamespace:
     return SimpleNamespace(
-        finder=finder, provider="cpu", detector_provider="cpu", notice="", close=lambda: None
+        finder=finder,
+        provider="cpu",
+        detector_provider="cpu",
+        notice="",
+        close=lambda: None,
+        enroller=Enroller(),
     )
 
 

@@ -49,6 +49,9 @@ class StreamEngine:
             plane += self.number
         return self.result
 
+    def enroll(self):
+        self.enrolled = True
+
     def adopt(self, old):
         self.adopted.append(old)
 

@@ -15,7 +15,7 @@ from typing import TypeAlias
 import cv2
 import numpy as np
 
-from obs_faceswap.engine import models, pipeline, providers
+from obs_faceswap.engine import models, pipeline, providers, steps
 from obs_faceswap.engine.align import CANONICAL_FACE, cut, in_frame_pixels, to_crop, warp_for
 from obs_faceswap.engine.detect import detector_for
 from obs_faceswap.engine.errors import FaceSwapError, ProviderError
@@ -196,7 +196,7 @@ class _Scene:
         engine = pipeline.load(settings, self._models_from)
         try:
             aligned = self._aligned(worn.swapper)
-            begun = pipeline.Begun(settings, 0, Found(self._face, []), (aligned,), None, {})
+            begun = steps.Begun(settings, 0, Found(self._face, []), (aligned,), None, {})
             swap = engine.swap(begun)
             frame = _frame(self._image)
             yield lambda: engine.finish(frame, begun, swap)

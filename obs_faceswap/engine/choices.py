@@ -20,6 +20,25 @@ class OtherFaces(StrEnum):
     LEAVE = "leave"
 
 
+class Who(StrEnum):
+    """Whose face is swapped."""
+
+    CHOSEN = "chosen"
+    ALL = "all"
+    KNOWN = "known"
+
+
+class SortBy(StrEnum):
+    """The order in which faces are counted."""
+
+    LARGEST = "largest"
+    CENTER = "center"
+    LEFT_RIGHT = "left_right"
+    RIGHT_LEFT = "right_left"
+    TOP_BOTTOM = "top_bottom"
+    BOTTOM_TOP = "bottom_top"
+
+
 class Keep(StrEnum):
     """Whether a live part of the face is kept."""
 

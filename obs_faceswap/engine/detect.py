@@ -16,10 +16,19 @@ from obs_faceswap.engine.errors import UnsupportedModelError
 from obs_faceswap.engine.types import Detector
 
 _CLASSES = (YuNet, BlazeFace, Scrfd, Yolo5Face, CenterFace, S3fd, UltraFace)
+_OF_ANY_SIZE = (YuNet, Scrfd, Yolo5Face, CenterFace, S3fd)  # where the file leaves it open
 
 
-def detector_for(network: Network) -> Detector:
-    """The detector for a network, told by its inputs and outputs; raises UnsupportedModelError."""
+def detector_for(network: Network, side_px: int = 0) -> Detector:
+    """The detector for a network, told by its inputs and outputs; raises UnsupportedModelError.
+
+    Args:
+        network: the network.
+        side_px: the side of its input, where the file leaves that open; 0: the family's usual one.
+    """
+    for sized in _OF_ANY_SIZE if side_px else ():
+        if sized.fits(network):
+            return sized(network, side_px)
     for family in _CLASSES:
         if family.fits(network):
             return family(network)

@@ -33,6 +33,10 @@ class FaceError(FaceSwapError):
     """A source face (picture, folder, .dfm) cannot be used."""
 
 
+class PeopleError(FaceSwapError):
+    """Somebody cannot be enrolled, found or removed."""
+
+
 class SettingsError(FaceSwapError):
     """A setting has an unknown name or a value out of range."""
 

@@ -6,24 +6,27 @@ counts as a face is the mesh network's presence, not the detector's score.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from obs_faceswap.engine.choose import DOUBT_TO_HOLD, DOUBT_TO_START, Chooser, Scene
 from obs_faceswap.engine.detectors.decode import overlap
-from obs_faceswap.engine.landmarks import roi_of_kps, roi_of_landmarks, shape_error
+from obs_faceswap.engine.identity import Identities
+from obs_faceswap.engine.landmarks import EYE_CORNERS, roi_of_kps, roi_of_landmarks, shape_error
 from obs_faceswap.engine.picture import Picture
-from obs_faceswap.engine.settings import Settings
+from obs_faceswap.engine.settings import Settings, Who
 from obs_faceswap.engine.track import CutWatch, Track, box_of
 from obs_faceswap.engine.types import Detection, Detector, Face, Points
+from obs_faceswap.engine.views import View, around, detected, views_of
 
 Floats = npt.NDArray[np.float32]
 
 _SEARCH_EVERY_S = 0.1  # while the target is followed
-_TARGET_KEPT_S = 1.0  # a lost target's place is held that long before another face may take it
+_TARGET_KEPT_S = 1.0  # a lost target is looked for that long where it was
 _OTHER_KEPT_S = 0.5  # a lost other face is reported (and covered) that long where it was last seen
 _OTHERS_A_FRAME = 4  # of many other faces only these are looked at in one frame, in turns
 _NEW_FACES_A_SEARCH = 4
@@ -35,13 +38,8 @@ _PRESENCE_WORTH_A_SECOND_LOOK = 0.1
 # Residual of the mesh against the canonical head: faces up to 0.12 with any expression, hands from 0.12.
 _SHAPE_TO_START = 0.12
 _SHAPE_TO_HOLD = 0.17
-# Doubt: that residual plus 1.5 times how far the points move when the crop does. Its mean over some checks
-# stays below 0.13 for faces (0.148 at the worst frame of the wildest grimaces); puppets have 0.14 to 0.16.
-_DRIFT_WEIGHT = 1.5
-_DOUBT_TO_START = 0.135
-_DOUBT_TO_HOLD = 0.15
+_DRIFT_WEIGHT = 1.5  # doubt: that residual plus 1.5 times how far the points move when the crop does
 _DOUBT_GAIN = 0.3  # weight of a new check
-_CHECKS_A_FRAME = 2  # of faces that might become the target
 _SETTLING = 3  # times that the mesh's own square is tried at most, until the points move less than this:
 _SETTLED = 0.02  # face sizes
 _QUARTERS = (math.pi, math.pi / 2, -math.pi / 2)
@@ -52,8 +50,7 @@ _SHIFT_OVER_A_CUT = 0.1  # overlap that a face may lose when only the light chan
 _NEAR = 1.0  # face sizes: a face that turns up nearer to where the target was lost is the target
 _ALIKE = 2.0  # and at most so many times larger or smaller
 
-_SMALLEST_TILE_PX = 360  # the smallest faces found in it have 15 px (YuNet) to 45 px (BlazeFace)
-_TILE_STEP = 0.75  # of a tile's side
+_GAP_S = 0.1  # without a sighting: somebody else may be there now
 _FRAME_S = 1 / 30  # between frames whose timestamps do not say it
 
 
@@ -104,44 +101,35 @@ class Sighting:
         return self.doubt + (1 - self.presence) / 10
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """A part of the picture, turned by quarters, for the detector to look at."""
-
-    x0: int
-    y0: int
-    x1: int
-    y1: int
-    quarters: int = 0  # counterclockwise
-
-
 class FaceFinder:
     """Finds and follows the faces of one stream; belongs to one thread.
 
     Attributes:
-        search_every_s: time between two searches for new faces while the target is followed.
+        search_every_s: time between two searches for new faces while all who are swapped are seen; the
+            settings may ask for another, but a longer one than usual counts.
     """
 
-    def __init__(self, detector: Detector, mesh: Mesh) -> None:
-        """Starts without any face."""
+    def __init__(self, detector: Detector, mesh: Mesh, identities: Identities | None = None) -> None:
+        """Starts without any face; `identities` tells people apart where there is a network for it."""
         self.search_every_s = _SEARCH_EVERY_S
         self._detector = detector
         self._mesh = mesh
+        self._identities = identities or Identities()
         self._cuts = CutWatch()
         self._tracks: list[Track] = []
-        self._target: Track | None = None
+        self._chooser = Chooser()
         self._made = 0
         self._now_s = 0.0
         self._timestamp_ns: int | None = None
-        self._search_at_s = 0.0
+        self._searched_s = -math.inf
+        self._frames = 0  # since the last search
         self._views: Iterator[View] = iter(())
         self._views_of: tuple[int, int] = (0, 0)
 
     def find(self, picture: Picture, timestamp_ns: int, settings: Settings) -> Found:
-        """The target, and all other faces, of the next picture of the stream.
+        """Who is swapped, and all other faces, in the next picture of the stream.
 
-        The target is the largest face at first and then the same one until it is gone for more than a second.
-        It is None while it is out of sight.
+        Who is chosen stays so until they are gone for more than a second, see `choose`.
         """
         starts = self._starts(picture)
         self._advance(timestamp_ns)
@@ -150,24 +138,38 @@ class FaceFinder:
         self._part_doubles()
         if cut:
             self._start_over()
-        if starts or cut or self._is_search_due():
+        if starts or cut or self._is_search_due(int(settings.search_every)):
             self._search(picture, settings.detection_threshold, thorough=starts or cut)
+        self._identify(picture, settings)
+        self._chooser.step(self._scene(picture, settings))
         self._forget()
-        self._choose(picture)
         return self._report(settings.smoothing / 100)
 
     def adopt(self, old: "FaceFinder") -> None:
-        """Goes on with another finder's stream: its clock, its faces, and which of them is the target."""
-        self._cuts, self._tracks, self._target, self._made = old._cuts, old._tracks, old._target, old._made
-        self._now_s, self._timestamp_ns, self._search_at_s = old._now_s, old._timestamp_ns, old._search_at_s
-        self._views, self._views_of = old._views, old._views_of
+        """Goes on with another finder's stream: its clock, its faces, and who of them is swapped."""
+        self._cuts, self._tracks, self._chooser, self._made = old._cuts, old._tracks, old._chooser, old._made
+        self._now_s, self._timestamp_ns, self._searched_s = old._now_s, old._timestamp_ns, old._searched_s
+        self._views, self._views_of, self._frames = old._views, old._views_of, old._frames
+
+    @property
+    def _targets(self) -> list[Track]:
+        return self._chooser.targets
+
+    def _scene(self, picture: Picture, settings: Settings) -> Scene:
+        size, recognizes = (picture.width, picture.height), self._identities.is_on
+
+        def check(track: Track) -> None:
+            self._check(picture, track)
+
+        return Scene(self._tracks, size, self._now_s, settings, check, recognizes)
 
     def _starts(self, picture: Picture) -> bool:
         """Whether nothing is known of pictures of this size; faces of another size lie somewhere else now."""
         width, height = picture.width, picture.height
         if self._views_of == (width, height):
             return False
-        self._tracks, self._target = [], None
+        self._tracks = []
+        self._chooser.keep([], self._now_s)
         return True
 
     # --- time ---
@@ -178,10 +180,15 @@ class FaceFinder:
         passed_s = (timestamp_ns - last) / 1e9
         self._now_s += passed_s if passed_s > 0 else _FRAME_S
         self._timestamp_ns = timestamp_ns
+        self._frames += 1
 
-    def _is_search_due(self) -> bool:
-        is_lost = self._target is not None and not self._is_seen(self._target)
-        return is_lost or self._now_s >= self._search_at_s
+    def _is_search_due(self, every_frames: int) -> bool:
+        if not all(self._is_seen(target) for target in self._targets):
+            return True
+        is_late = self._now_s >= self._searched_s + self.search_every_s
+        if every_frames:
+            return self._frames >= every_frames and (is_late or self.search_every_s <= _SEARCH_EVERY_S)
+        return is_late
 
     def _is_seen(self, track: Track) -> bool:
         return track.seen_s == self._now_s
@@ -190,11 +197,8 @@ class FaceFinder:
 
     def _follow(self, picture: Picture) -> None:
         """Looks for each face where it was last."""
-        others = sorted((t for t in self._tracks if t is not self._target), key=lambda t: t.looked_s)
-        due = others[:_OTHERS_A_FRAME]
-        if self._target is not None:
-            due.append(self._target)
-        for track in due:
+        others = sorted((t for t in self._tracks if t not in self._targets), key=lambda t: t.looked_s)
+        for track in [*others[:_OTHERS_A_FRAME], *self._targets]:
             track.looked_s = self._now_s
             if not _is_outside(track.box, picture):
                 self._look(picture, track)
@@ -204,7 +208,12 @@ class FaceFinder:
         if presence < _PRESENCE_TO_HOLD or shape_error(points, depth) > _SHAPE_TO_HOLD:
             return
         if _is_near(track, box_of(points)):
-            track.update(points, depth, presence, self._now_s)
+            self._update(track, points, depth, presence)
+
+    def _update(self, track: Track, points: Points, depth: Floats, presence: float) -> None:
+        """Takes a new sighting; after a gap it may be somebody else's."""
+        track.is_unsure = track.is_unsure or self._now_s - track.seen_s > _GAP_S
+        track.update(points, depth, presence, self._now_s)
 
     # --- searching ---
 
@@ -214,18 +223,19 @@ class FaceFinder:
         Each time it looks at the whole picture and at one more view of it: a part, for small faces, or all of
         it turned, for lying heads. A thorough search takes all views at once.
         """
-        self._search_at_s = self._now_s + self.search_every_s
+        self._searched_s, self._frames = self._now_s, 0
         width, height = picture.width, picture.height
-        views = _views(width, height)
+        views = views_of(width, height)
         if self._views_of != (width, height):
             self._views, self._views_of = cycle(views[1:]), (width, height)
         chosen = views if thorough else [views[0], *islice(self._views, 1)]
-        if self._target is not None and self._is_seen(self._target):
-            self._check(picture, self._target)
-        elif self._target is not None:
-            chosen = [_around(self._target, width, height), *chosen]
+        seen = [target for target in self._targets if self._is_seen(target)]
+        if seen:
+            self._check(picture, min(seen, key=lambda target: target.checked_s))
+        lost = [target for target in self._targets if not self._is_seen(target)]
+        chosen = [*(_place_of(target, width, height) for target in lost), *chosen]
         for view in chosen:
-            self._take(picture, _detected(picture, view, self._detector, threshold))
+            self._take(picture, detected(picture, view, self._detector, threshold))
 
     def _take(self, picture: Picture, found: list[Detection]) -> None:
         """Makes tracks of detections, and finds lost ones again."""
@@ -239,7 +249,7 @@ class FaceFinder:
         """A detected face, or None if the mesh says that it is none."""
         center, side, roll = roi_of_kps(detection.kps)
         first = self._settled(picture, center, side, roll)
-        if first is None or first.rank <= _DOUBT_TO_START or self._follows_target():
+        if first is None or first.rank <= DOUBT_TO_START or self._follows_target():
             return first
         # Detectors find lying and hanging heads too, but take them for upright ones.
         turned = (self._settled(picture, center, side, roll + turn) for turn in _QUARTERS)
@@ -261,17 +271,17 @@ class FaceFinder:
 
     def _place(self, sighting: Sighting) -> None:
         """Gives a sighting to the lost track that it belongs to, or to a new one."""
-        face = sighting.points, sighting.depth, sighting.presence, self._now_s
+        face = sighting.points, sighting.depth, sighting.presence
         box = box_of(sighting.points)
         if any(not t.is_lost and _is_on(t, box) for t in self._tracks):
             return
         lost = [t for t in self._tracks if t.is_lost and _is_near(t, box)]
-        lost.sort(key=lambda t: t is not self._target)
+        lost.sort(key=lambda t: t not in self._targets)
         if lost:
-            lost[0].update(*face)
+            self._update(lost[0], *face)
             return
         self._made += 1
-        self._tracks.append(Track(self._made, *face, doubt=sighting.doubt))
+        self._tracks.append(Track(self._made, *face, self._now_s, doubt=sighting.doubt))
 
     # --- which is which ---
 
@@ -280,8 +290,17 @@ class FaceFinder:
         self._tracks = [t for t in self._tracks if self._is_seen(t) and t.shift < _SHIFT_OVER_A_CUT]
         for track in self._tracks:
             track.cut()
-        if self._target not in self._tracks:
-            self._target = None
+            track.is_unsure = True
+        self._chooser.keep(self._tracks, self._now_s)
+
+    def _identify(self, picture: Picture, settings: Settings) -> None:
+        """Has a recognition network put right who is who."""
+        names = settings.who is Who.KNOWN
+        stranger = self._identities.step(picture, self._tracks, self._targets, self._now_s, names)
+        if stranger is not None:
+            self._made += 1
+            stranger.forget(self._made)
+            self._chooser.lose(stranger, self._now_s)
 
     def _part_doubles(self) -> None:
         """Where two tracks lie on one face, the one that moved there loses it."""
@@ -292,29 +311,15 @@ class FaceFinder:
                     other.undo()
 
     def _forget(self) -> None:
-        """Drops the tracks that are lost for too long, and a target that is."""
-        if self._target is not None and self._is_trusted(self._target):
-            self._target.trusted_s = self._now_s
-        elif self._target is not None and self._now_s - self._target.trusted_s > _TARGET_KEPT_S:
-            self._target = None
-        kept_s = {id(self._target): _TARGET_KEPT_S}
-        self._tracks = [t for t in self._tracks if self._now_s - t.seen_s <= kept_s.get(id(t), _OTHER_KEPT_S)]
+        """Drops the tracks that are lost for too long."""
+        self._tracks = [t for t in self._tracks if self._now_s - t.seen_s <= self._kept_s(t)]
 
-    def _choose(self, picture: Picture) -> None:
-        """Takes the largest face that can be swapped as target if there is none."""
-        if self._target is not None:
-            return
-        seen = sorted((t for t in self._tracks if self._is_seen(t)), key=lambda t: -t.size_px)
-        for track in seen[:_CHECKS_A_FRAME]:
-            if track.doubt > _DOUBT_TO_START:
-                self._check(picture, track)
-            if track.doubt <= _DOUBT_TO_START:
-                self._target = track
-                track.trusted_s = self._now_s
-                return
+    def _kept_s(self, track: Track) -> float:
+        return _TARGET_KEPT_S if track in self._targets else _OTHER_KEPT_S
 
     def _check(self, picture: Picture, track: Track) -> None:
         """Brings a track's doubt up to date."""
+        track.checked_s = self._now_s
         track.doubt += _DOUBT_GAIN * (self._doubt(picture, track.points, track.depth) - track.doubt)
 
     def _doubt(self, picture: Picture, points: Points, depth: Floats) -> float:
@@ -326,16 +331,24 @@ class FaceFinder:
         moved, _, _ = self._mesh.find(picture, center + side / 30, side * 1.12, roll + 0.12)
         return shape_error(points, depth) + _DRIFT_WEIGHT * _drift(moved, points)
 
-    def _is_trusted(self, track: Track) -> bool:
-        return self._is_seen(track) and track.doubt <= _DOUBT_TO_HOLD
-
     def _follows_target(self) -> bool:
-        return self._target is not None and self._is_seen(self._target)
+        return bool(self._targets) and all(self._is_seen(target) for target in self._targets)
 
     def _report(self, strength: float) -> Found:
-        target = self._target if self._target is not None and self._is_trusted(self._target) else None
-        others = [t.face(strength) for t in self._tracks if t is not target]
-        return Found(None if target is None else target.face(strength), others)
+        swapped = [t for t in self._targets if self._is_seen(t) and t.doubt <= DOUBT_TO_HOLD]
+        faces = {id(track): track.face(strength) for track in self._tracks}
+        targets = [faces[id(track)] for track in swapped]
+        others = [faces[id(track)] for track in self._tracks if track not in swapped]
+        lost = tuple(faces[id(track)] for track in self._targets if track not in swapped)
+        return Found(targets[0] if targets else None, others, tuple(targets[1:]), lost)
+
+
+def _place_of(track: Track, width: int, height: int) -> View:
+    """The part of the picture where a lost face should be, turned so that the face stands upright."""
+    left, right = track.points[EYE_CORNERS[0]], track.points[EYE_CORNERS[1]]
+    roll = math.atan2(float(right[1] - left[1]), float(right[0] - left[0]))
+    view = around(track.box, track.size_px, width, height)
+    return replace(view, quarters=round(roll / (math.pi / 2)) % 4)
 
 
 def _drift(points: Points, reference: Points) -> float:
@@ -372,59 +385,3 @@ def _is_outside(box: Floats, picture: Picture) -> bool:
     x, y = (box[:2] + box[2:]) / 2
     size = float((box[2:] - box[:2]).max())
     return not (0 <= x < width and 0 <= y < height and 8 <= size <= 4 * max(width, height))
-
-
-def _views(width: int, height: int) -> list[View]:
-    """The whole picture, then its parts and turns, each as often as it is worth."""
-    turned = [View(0, 0, width, height, quarters) for quarters in (1, 3, 2)]
-    large, side = [], min(width, height)
-    if max(width, height) > side * 4 / 3:
-        large = _tiles(width, height, side)
-    small = _tiles(width, height, side // 2) if side // 2 >= _SMALLEST_TILE_PX else []
-    return [View(0, 0, width, height), *large, *turned, *small]
-
-
-def _around(track: Track, width: int, height: int) -> View:
-    """The part of the picture where a lost face should be."""
-    (x0, y0, x1, y1), margin = track.box, track.size_px
-    x0, y0 = max(0, int(x0 - margin)), max(0, int(y0 - margin))
-    return View(x0, y0, max(x0 + 1, min(width, int(x1 + margin))), max(y0 + 1, min(height, int(y1 + margin))))
-
-
-def _tiles(width: int, height: int, side: int) -> list[View]:
-    return [View(x, y, x + side, y + side) for y in _starts(height, side) for x in _starts(width, side)]
-
-
-def _starts(length: int, side: int) -> list[int]:
-    """Where tiles begin so that they overlap and reach both ends."""
-    count = 1 + math.ceil((length - side) / (side * _TILE_STEP))
-    return [round(i * (length - side) / max(1, count - 1)) for i in range(count)]
-
-
-def _detected(picture: Picture, view: View, detector: Detector, threshold: float) -> list[Detection]:
-    """Detections in a view, in picture pixels."""
-    longest = max(view.x1 - view.x0, view.y1 - view.y0)
-    part, factor = picture.reduced((view.x0, view.y0, view.x1, view.y1), longest / detector.side_px)
-    part = np.ascontiguousarray(np.rot90(part, view.quarters), np.uint8)
-    found = detector.detect(part, threshold)
-    return [_moved(detection, view, part.shape[:2], factor) for detection in found]
-
-
-def _moved(detection: Detection, view: View, shape: tuple[int, ...], factor: int) -> Detection:
-    """A detection of a view (of the given shape, so many times smaller) in picture pixels."""
-    start = np.array([view.x0, view.y0], np.float32)
-    corners = _unturned(detection.bbox_xyxy.reshape(2, 2), view.quarters, shape) * factor + start
-    kps = _unturned(detection.kps, view.quarters, shape) * factor + start
-    return Detection(box_of(corners), kps, detection.score)
-
-
-def _unturned(points: Points, quarters: int, shape: tuple[int, ...]) -> Points:
-    """Points (N, 2) of a picture of that shape before it was turned counterclockwise."""
-    (height, width), (x, y) = shape, points.T
-    if quarters == 1:
-        x, y = height - 1 - y, x
-    elif quarters == 2:
-        x, y = width - 1 - x, height - 1 - y
-    elif quarters == 3:
-        x, y = y, width - 1 - x
-    return np.stack([x, y], axis=1)

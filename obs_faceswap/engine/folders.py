@@ -45,6 +45,11 @@ def networks_dir() -> Path:
     return data_dir() / "networks"
 
 
+def people_dir() -> Path:
+    """The people whom a recognition network knows by name."""
+    return data_dir() / "people"
+
+
 def _home() -> Path | None:
     value = os.environ.get(HOME_VARIABLE, "")
     return Path(value).expanduser().absolute() if value else None

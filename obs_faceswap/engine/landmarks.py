@@ -15,7 +15,7 @@ from obs_faceswap.engine.types import Matrix, Points
 
 POINTS = 468
 _WITH_IRISES = 478  # MediaPipe's newer network; the irises' ten points come last
-_OUTER_EYE_CORNERS = (33, 263)  # of the eye left in the picture and of the other
+EYE_CORNERS = (33, 263)  # the outer ones, of the eye left in the picture and of the other
 _ROI_SCALE = 1.5  # MediaPipe's face_landmark graph: square of 1.5 times the longer side, turned by the eyes
 _KPS_SCALE = 3.9  # measured: makes the first square as large as the ones from the mesh
 
@@ -84,7 +84,7 @@ class FaceMesh:
 
 def roi_of_landmarks(points: Points) -> tuple[npt.NDArray[np.float32], float, float]:
     """Center (2,), side in pixels and roll in radians of the square to look in next."""
-    roll = _roll(points[_OUTER_EYE_CORNERS[0]], points[_OUTER_EYE_CORNERS[1]])
+    roll = _roll(points[EYE_CORNERS[0]], points[EYE_CORNERS[1]])
     cos, sin = math.cos(roll), math.sin(roll)
     turn = np.array([[cos, sin], [-sin, cos]], np.float32)
     upright = points @ turn.T

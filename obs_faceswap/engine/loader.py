@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from obs_faceswap.engine import cancel
+from obs_faceswap.engine.assignment import slots_of
 from obs_faceswap.engine.errors import FaceSwapError
 from obs_faceswap.engine.governor import Plan
-from obs_faceswap.engine.settings import Settings
+from obs_faceswap.engine.settings import Settings, Who
 
 if TYPE_CHECKING:
-    from obs_faceswap.engine.pipeline import Begun, Swap
+    from obs_faceswap.engine.steps import Begun, Swap
     from obs_faceswap.engine.types import Frame, Result
 
 logger = logging.getLogger(__name__)
@@ -66,6 +67,10 @@ class Engine(Protocol):
         """Changes the frame's planes in place to what may be shown."""
         ...
 
+    def enroll(self) -> None:
+        """Remembers who is swapped in the next frame; from any thread."""
+        ...
+
     def take_neutral(self) -> None:
         """Has an animated picture take the next live face as the one that looks like it; from any thread."""
         ...
@@ -114,7 +119,10 @@ def needs(settings: Settings) -> tuple[str, ...]:
     devices = (
         settings.device, settings.detector_device, settings.landmarks_device, settings.occlusion_device
     )  # fmt: skip
-    return settings.face, file, settings.network, settings.occlusion, settings.occlusion_network, *devices
+    finding = settings.detector, f"{settings.detection_size:g}", settings.landmarker, settings.recognizer
+    people = (str(settings.who is Who.KNOWN), *(f"{slot.number} {slot.face}" for slot in slots_of(settings)))
+    front = settings.occlusion, settings.occlusion_network
+    return settings.face, file, settings.network, *front, *finding, *people, *devices
 
 
 def face_name(settings: Settings) -> str:

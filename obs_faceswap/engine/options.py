@@ -14,7 +14,9 @@ class Kind(StrEnum):
     DEVICE = "device"  # drop-down of execution devices; the choices are found at run time
     NETWORK = "network"  # drop-down of the user's networks; the choices are found at run time
     AUDIO = "audio"  # drop-down of OBS's audio sources; the choices are found at run time
+    PERSON = "person"  # drop-down of enrolled people; the choices are found at run time
     PATH = "path"
+    TEXT = "text"
     CHOICE = "choice"
     NUMBER = "number"
 
@@ -29,6 +31,9 @@ class Shown(StrEnum):
     OCCLUDER = "occluder"  # a network says what is in front of the face
     PARSER = "parser"  # and it knows the parts of a face
     DFM = "dfm"  # a .dfm model is worn
+    ONE_FACE = "one_face"  # one of several people is swapped
+    ALL_FACES = "all_faces"  # everybody is
+    KNOWN_FACES = "known_faces"  # each with a face of their own
     MORPH = "morph"  # the worn .dfm has a morph input
     FIXED_DELAY = "fixed_delay"  # the delay is a fixed one
 
@@ -68,6 +73,7 @@ def number(
 
 
 FACE = "Face"
+PEOPLE = "Several people"
 PRIVACY = "When your face cannot be swapped"
 LOOK = "Look"
 MODEL = "Model"

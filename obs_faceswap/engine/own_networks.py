@@ -14,11 +14,12 @@ from pathlib import Path
 
 from obs_faceswap.engine import folders
 from obs_faceswap.engine.errors import ModelError, ModelMissingError, UnsupportedModelError
+from obs_faceswap.engine.face_networks import is_detector, is_landmarker
 from obs_faceswap.engine.onnx_contract import Contract, contract_of
 
 SUFFIX = ".onnx"
 
-_LATENT = 512  # numbers of an ArcFace embedding
+_LATENT, _SMALL_LATENT = 512, 128  # numbers of an embedding: ArcFace's, MobileFaceNet's
 _FACE = (3, 112, 112)  # what recognition networks take
 # What networks for occlusion take and give, but for the batch: XSeg and networks of faces, BiSeNet face
 # parsers with CelebAMask-HQ's 19 classes, MediaPipe's network of hair.
@@ -33,7 +34,7 @@ _USUAL_RECOGNIZERS = ("w600k", "arcface")  # InsightFace's, which all one-photo 
 
 
 class Role(StrEnum):
-    """What a network does: for a photo face, or to tell what lies before a face."""
+    """What a network does: for a photo face, for what lies before a face, or to find faces and people."""
 
     SWAPPER = "swapper"
     ANIMATOR = "animator"
@@ -41,10 +42,15 @@ class Role(StrEnum):
     CONVERTER = "converter"
     OCCLUDER = "occluder"
     PARSER = "parser"
+    DETECTOR = "detector"
+    LANDMARKER = "landmarker"
+    SMALL_RECOGNIZER = "small recognizer"
 
 
 WORN = (Role.SWAPPER, Role.ANIMATOR)  # a face is worn through these
 OCCLUDERS = (Role.OCCLUDER, Role.PARSER)  # these say what lies before it
+DETECTORS, LANDMARKERS = (Role.DETECTOR,), (Role.LANDMARKER,)  # these find faces and follow them
+RECOGNIZERS = (Role.SMALL_RECOGNIZER, Role.RECOGNIZER)  # these tell people apart; small ones do nothing else
 
 _WORDS = {
     Role.SWAPPER: "a network that a face is worn through",
@@ -53,11 +59,17 @@ _WORDS = {
     Role.CONVERTER: "a converter, which helps others",
     Role.OCCLUDER: "a network that tells what lies before a face",
     Role.PARSER: "a face parser",
+    Role.DETECTOR: "a network that finds faces",
+    Role.LANDMARKER: "a network that finds the points of a face",
+    Role.SMALL_RECOGNIZER: "a recognizer that tells people apart and makes no faces",
 }
 _USES = {
     Role.SWAPPER: "a face is worn through a network that takes “source” and “target”, or through one that "
     "animates pictures. Choose another",
     Role.OCCLUDER: "an XSeg, a face parser or a network of faces or hair is needed. Choose another",
+    Role.DETECTOR: "one that finds faces is needed. Choose another",
+    Role.LANDMARKER: "one that finds the points of a face is needed. Choose another",
+    Role.SMALL_RECOGNIZER: "one that tells people apart is needed: ArcFace or MobileFaceNet. Choose another",
 }
 
 
@@ -180,12 +192,18 @@ def _told(contract: Contract) -> Role | None:
     if names == _ANIMATOR:
         return Role.ANIMATOR
     seen = shapes[0][1:], given[1:]
-    if len(shapes) == 1 and seen in (MASKING, PARSING, HAIR):
-        return Role.PARSER if seen == PARSING else Role.OCCLUDER
-    if len(shapes) != 1 or given[-1:] not in ((), (-1,), (_LATENT,)):
+    if len(shapes) == 1 and seen == PARSING:  # parsers may give coarser masks as well
+        return Role.PARSER
+    if len(shapes) == len(contract.outputs) == 1 and seen in (MASKING, HAIR):
+        return Role.OCCLUDER
+    if is_detector(contract):
+        return Role.DETECTOR
+    if is_landmarker(contract):
+        return Role.LANDMARKER
+    if len(shapes) != 1 or given[-1:] not in ((), (-1,), (_LATENT,), (_SMALL_LATENT,)):
         return None
     if shapes[0][1:] == _FACE:
-        return Role.RECOGNIZER
+        return Role.SMALL_RECOGNIZER if given[-1:] == (_SMALL_LATENT,) else Role.RECOGNIZER
     return Role.CONVERTER if len(shapes[0]) == 2 and shapes[0][-1] == _LATENT else None
 
 

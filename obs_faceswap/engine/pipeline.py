@@ -1,11 +1,9 @@
 """The story of one frame: find the face, cut it out, swap it, put it back, or show what stands in for it."""
 
 import logging
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,6 +11,7 @@ import numpy as np
 
 from obs_faceswap.engine import still, templates
 from obs_faceswap.engine.align import cut, cut_face, in_frame_pixels, scale_of, to_crop, warp_for
+from obs_faceswap.engine.assignment import slots_of, wearing
 from obs_faceswap.engine.errors import FaceError, FaceSwapError, FaceUnseenError, ModelError
 from obs_faceswap.engine.faces import FaceKind
 from obs_faceswap.engine.fill import fill
@@ -23,14 +22,16 @@ from obs_faceswap.engine.governor import Plan
 from obs_faceswap.engine.look import Look
 from obs_faceswap.engine.masking import face_masks
 from obs_faceswap.engine.merge import cover_region
+from obs_faceswap.engine.networks import Networks
 from obs_faceswap.engine.occlusion import Visible
-from obs_faceswap.engine.pace import OLDEST_SWAP_NS
 from obs_faceswap.engine.picture import Picture
 from obs_faceswap.engine.place import place_of, warp_at
+from obs_faceswap.engine.poisson import seamless
 from obs_faceswap.engine.policy import NoFacePolicy, Step
 from obs_faceswap.engine.providers import usable_processors
 from obs_faceswap.engine.reproject import reprojected
 from obs_faceswap.engine.settings import Cover, Settings, covers_other_faces
+from obs_faceswap.engine.steps import Begun, Made, Stage, Stopwatch, Swap, all_made, made_for, reason
 from obs_faceswap.engine.types import (
     AlignedFace,
     Face,
@@ -42,7 +43,7 @@ from obs_faceswap.engine.types import (
     Warp,
 )
 from obs_faceswap.engine.wardrobe import Wardrobe
-from obs_faceswap.engine.wear import Networks, Worn, wear
+from obs_faceswap.engine.wear import Worn, wear
 
 logger = logging.getLogger(__name__)
 
@@ -53,49 +54,13 @@ _MOVED = 0.4  # parts of a face's size that one may have moved since it was lost
 _MOST_LOOKS = 16
 _NANOSECONDS = 1e9
 _NO_PLAN = Plan()
-_NO_FACE = "No face is seen."
-_NOT_READY = "No swap of this face is finished yet."
-_NOT_HIDDEN = "The face is turned too far away, or lies outside the picture."
-
-
-class Stage(StrEnum):
-    """The timed steps, in their order."""
-
-    CONVERT = "convert"
-    FIND = "find"
-    OTHERS = "others"
-    OCCLUSION = "occlusion"
-    ALIGN = "align"
-    SWAP = "swap"
-    REPROJECT = "reproject"
-    COLOR = "color"
-    MASK = "mask"
-    MERGE = "merge"
-    POLICY = "policy"
-
-
-class Stopwatch:
-    """Times the stages of one frame; what is done for several faces is added up."""
-
-    def __init__(self) -> None:
-        self.stages_ms: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, stage: Stage) -> Iterator[None]:
-        """Notes how long the block takes."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            passed_ms = (time.perf_counter() - start) * 1000
-            self.stages_ms[stage] = self.stages_ms.get(stage, 0.0) + passed_ms
 
 
 def load(settings: Settings, models_from: Path | None = None, at_once: bool = False) -> "Pipeline":
     """Loads networks and face. Slow; may run on another thread than the pipeline that is running.
 
     Args:
-        settings: `face`, `face_file` and the devices are used.
+        settings: the faces, the networks and the devices are used.
         models_from: a folder of the user's own network files, tried first.
         at_once: as for `wear.wear`.
 
@@ -105,59 +70,16 @@ def load(settings: Settings, models_from: Path | None = None, at_once: bool = Fa
     with ExitStack() as loaded:
         worn = wear(settings, models_from, at_once)
         loaded.callback(worn.close)
+        more: dict[int, Worn] = {}
+        for slot in slots_of(settings):
+            if slot.face:
+                more[slot.number] = wear(wearing(settings, slot), models_from, at_once)
+                loaded.callback(more[slot.number].close)
         networks = Networks(settings, models_from)
         loaded.callback(networks.close)
-        engine = Pipeline(networks, worn, load_front(settings, models_from))
+        engine = Pipeline(networks, worn, load_front(settings, models_from), more)
         loaded.pop_all()
     return engine
-
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """What is known of a frame before its swap.
-
-    Attributes:
-        cuts: the faces to swap, cut out; none if there is nobody to swap.
-        fault: why one is missing, where it is not because no face is seen.
-        visible: where each face is seen, by its track; one that is missing is seen everywhere.
-    """
-
-    settings: Settings
-    timestamp_ns: int
-    found: Found
-    cuts: tuple[AlignedFace, ...]
-    fault: Exception | None
-    stages_ms: dict[str, float]
-    visible: Mapping[int, Visible] = field(default_factory=dict)
-
-    @property
-    def aligned(self) -> AlignedFace | None:
-        """The first face to swap."""
-        return self.cuts[0] if self.cuts else None
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """What a swapper made of one face.
-
-    Attributes:
-        aligned: the crop that it was given.
-        face: None if it failed;
-        fault: then this says why.
-    """
-
-    aligned: AlignedFace
-    face: SwappedFace | None
-    fault: Exception | None
-
-
-@dataclass(frozen=True, slots=True)
-class Swap:
-    """What the swappers made of one frame, at the frame's own time."""
-
-    timestamp_ns: int
-    made: tuple[Made, ...]
-    stages_ms: dict[str, float]
 
 
 class Pipeline:
@@ -166,9 +88,15 @@ class Pipeline:
     It belongs to one thread, which calls `process`, or `begin` and `finish` with a thread for `swap` beside.
     """
 
-    def __init__(self, networks: Networks, worn: Worn, front: Front | None = None) -> None:
+    def __init__(
+        self,
+        networks: Networks,
+        worn: Worn,
+        front: Front | None = None,
+        more: Mapping[int, Worn] | None = None,
+    ) -> None:
         self._networks, self._front = networks, front or Front()
-        self._wardrobe = Wardrobe(worn)
+        self._wardrobe = Wardrobe(worn, more)
         self._looks: dict[int, Look] = {}  # by track
         self._policy = NoFacePolicy(Cover.FREEZE_BLUR)
         self._last_swap = still.LastSwap()
@@ -195,6 +123,7 @@ class Pipeline:
             with watch(Stage.FIND):
                 self._networks.finder.search_every_s = plan.search_every_s
                 found = self._networks.finder.find(picture, frame.timestamp_ns, settings)
+                self._networks.enroller.step(picture, found.target, settings.person_name, frame.timestamp_ns)
         except _FRAME_ERRORS as error:
             return Begun(settings, frame.timestamp_ns, found, (), _noted(error), watch.stages_ms)
         for target in self._wardrobe.wearing(found.targets):
@@ -248,7 +177,7 @@ class Pipeline:
             shown = self._show(frame, bool(done), begun.settings)
         notice = ""
         if not done or len(done) < len(self._wardrobe.wearing(begun.found.targets)):
-            notice = str(fault) if fault is not None else _reason(begun, swap, done)
+            notice = str(fault) if fault is not None else reason(begun, swap, done)
         stages_ms = begun.stages_ms | (swap.stages_ms if swap is not None else {}) | watch.stages_ms
         return Result(shown, _faces(begun.found), stages_ms, notice, _own_fault(fault))
 
@@ -257,7 +186,7 @@ class Pipeline:
     ) -> tuple[set[int], Exception | None]:
         """Puts the swaps into their frame: the tracks of the faces that are hidden now, and what failed."""
         done: set[int] = set()
-        faults = [begun.fault, *(made.fault for made in _all_made(swap))]
+        faults = [begun.fault, *(made.fault for made in all_made(swap))]
         try:
             with watch(Stage.OTHERS):
                 _cover_others(frame, begun)
@@ -278,7 +207,7 @@ class Pipeline:
         self, frame: Frame, begun: Begun, aligned: AlignedFace, swap: Swap | None, watch: Stopwatch
     ) -> bool:
         """Puts a face's swap into its frame; whether the face is hidden now."""
-        made = _made_for(aligned, begun.timestamp_ns, swap)
+        made = made_for(aligned, begun.timestamp_ns, swap)
         if made is None or made.face is None:
             return False
         swapped: SwappedFace | None = made.face
@@ -303,6 +232,7 @@ class Pipeline:
         with watch(Stage.COLOR):
             face = replace(swapped, mask=masks.face)
             swapped = look.colored(face, aligned, frame.timestamp_ns, settings)
+            swapped = seamless(swapped, aligned, masks.shown, settings)
         with watch(Stage.MERGE):
             return look.put(frame, aligned, swapped, masks.shown, settings)
 
@@ -384,6 +314,10 @@ class Pipeline:
         parts = self._networks, self._wardrobe, self._front
         return " ".join(filter(None, (part.notice for part in parts)))
 
+    def enroll(self) -> None:
+        """Remembers who is swapped in the next frame; from any thread."""
+        self._networks.enroller.ask()
+
     def take_neutral(self) -> None:
         """Has an animated picture take the next live face as the one that looks like it; from any thread."""
         self._wardrobe.take_neutral()
@@ -414,31 +348,6 @@ def _noted(error: Exception) -> Exception:
 def _own_fault(error: Exception | None) -> Exception | None:
     """The error if it is the engine's; nothing is wrong where a frame just shows no face to swap."""
     return None if isinstance(error, (FaceError, FaceUnseenError)) else error
-
-
-def _reason(begun: Begun, swap: Swap | None, done: set[int]) -> str:
-    """Why faces are not swapped although nothing failed."""
-    bare = [aligned for aligned in begun.cuts if aligned.face.track_id not in done]
-    if not bare:
-        return _NO_FACE
-    return _NOT_HIDDEN if _made_for(bare[0], begun.timestamp_ns, swap) else _NOT_READY
-
-
-def _all_made(swap: Swap | None) -> tuple[Made, ...]:
-    return swap.made if swap is not None else ()
-
-
-def _made_for(aligned: AlignedFace, timestamp_ns: int, swap: Swap | None) -> Made | None:
-    """What may be shown on a face: its own swap of this frame, or a young one of an earlier frame."""
-    if swap is None:
-        return None
-    is_young = abs(timestamp_ns - swap.timestamp_ns) <= OLDEST_SWAP_NS
-    for made in swap.made:
-        face = made.aligned.face
-        is_same = (face.track_id, face.slot) == (aligned.face.track_id, aligned.face.slot)
-        if made.aligned is aligned or (is_young and is_same):
-            return made
-    return None
 
 
 def _warp(worn: Worn, target: Face, size: int, picture: Picture, settings: Settings) -> Warp:

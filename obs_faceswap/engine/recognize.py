@@ -1,7 +1,10 @@
 """Who a face belongs to, as numbers: the embedding of a recognition network."""
 
+import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +17,13 @@ from obs_faceswap.engine.templates import ARCFACE_112, warp_to
 from obs_faceswap.engine.types import ImageBGR, Points
 
 Embedding = npt.NDArray[np.float32]
+
+# Likeness of two faces. MobileFaceNet on 32 clips: the same person 0.81 +- 0.10, two people 0.02 +- 0.11, and
+# as many mistakes of both kinds at 0.44. ArcFace networks separate a little better.
+SAME_PERSON = 0.4
+OTHER_PERSON = 0.25
+
+_FINGERPRINT_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +40,17 @@ IMAGENET = Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 # ArcFace networks (512 numbers) take -1..1; foamliu's MobileFaceNet (128) takes ImageNet's statistics.
 _BY_LENGTH = {512: SIGNED, 128: IMAGENET}
+
+
+def fingerprint(path: Path) -> str:
+    """What tells one recognition network's file from another's: its size, its beginning and its end."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        digest = hashlib.sha256(str(size).encode())
+        for start in (0, max(0, size - _FINGERPRINT_BYTES)):
+            file.seek(start)
+            digest.update(file.read(_FINGERPRINT_BYTES))
+    return digest.hexdigest()[:16]
 
 
 class Recognizer:

@@ -7,6 +7,7 @@ OBS properties, command-line options (`--set key=value`) and the table in docs/s
 from dataclasses import Field, dataclass, fields, replace
 from typing import Any, cast
 
+from obs_faceswap.engine import finding
 from obs_faceswap.engine.choices import (
     AlignMode,
     Blending,
@@ -20,8 +21,10 @@ from obs_faceswap.engine.choices import (
     Occlusion,
     OtherFaces,
     Reprojection,
+    SortBy,
     Switch,
     Target,
+    Who,
 )
 from obs_faceswap.engine.errors import SettingsError
 from obs_faceswap.engine.options import (
@@ -29,6 +32,7 @@ from obs_faceswap.engine.options import (
     LOOK,
     MASK,
     MODEL,
+    PEOPLE,
     PERFORMANCE,
     PRIVACY,
     SAME,
@@ -48,6 +52,7 @@ __all__ = [
     "MASK",
     "MODEL",
     "OPTIONS",
+    "PEOPLE",
     "PERFORMANCE",
     "PRIVACY",
     "SAME",
@@ -69,9 +74,11 @@ __all__ = [
     "Reprojection",
     "Settings",
     "Shown",
+    "SortBy",
     "Switch",
     "Target",
     "Value",
+    "Who",
     "covers_other_faces",
     "from_stored",
     "option",
@@ -179,6 +186,21 @@ class Settings:
         ),
         deepfacelive="none (always left)",
     )  # fmt: skip
+    who: Who = finding.WHO
+    sort_by: SortBy = finding.SORT_BY
+    face_number: float = finding.FACE_NUMBER
+    max_faces: float = finding.MAX_FACES
+    min_face: float = finding.MIN_FACE
+    recognizer: str = finding.RECOGNIZER
+    person_name: str = finding.PERSON_NAME
+    person_1: str = finding.person(1)
+    face_1: str = finding.face(1)
+    person_2: str = finding.person(2)
+    face_2: str = finding.face(2)
+    person_3: str = finding.person(3)
+    face_3: str = finding.face(3)
+    person_4: str = finding.person(4)
+    face_4: str = finding.face(4)
     color_transfer: ColorTransfer = declare(
         Kind.CHOICE, ColorTransfer.RCT, "Colour match", "Fits the face's colours to your light.", LOOK,
         choices=(
@@ -352,43 +374,21 @@ class Settings:
     mask_right: float = _box_side("right")
     mask_bottom: float = _box_side("bottom")
     mask_left: float = _box_side("left")
-    coverage: float = number(
-        2.2, 0.1, 8.0, 0.1, "Coverage",
-        "How much around the face is cut out for the network. 2.2 suits whole-face models.", TRACKING,
-        deepfacelive="face_coverage 2.2",
-    )  # fmt: skip
-    align_x: float = number(
-        0.0, -0.5, 0.5, 0.01, "Crop offset sideways", "Moves the cut-out, in parts of its side.", TRACKING,
-        deepfacelive="x_offset 0",
-    )  # fmt: skip
-    align_y: float = number(
-        0.0, -0.5, 0.5, 0.01, "Crop offset up or down", "Moves the cut-out, in parts of its side.", TRACKING,
-        deepfacelive="y_offset 0",
-    )  # fmt: skip
-    detector_device: str = declare(
-        Kind.DEVICE, SAME, "Device to find faces",
-        "What the network runs on that looks for faces, about ten times a second.", TRACKING,
-        choices=((SAME, "Same as Device"),), deepfacelive="device (per stage)",
-    )  # fmt: skip
-    landmarks_device: str = declare(
-        Kind.DEVICE, SAME, "Device to follow faces",
-        "What the network runs on that finds a face's points in every frame. It is small: while the face "
-        "itself runs on a busy graphics card, the CPU may be faster.", TRACKING,
-        choices=((SAME, "Same as Device"),), deepfacelive="device (per stage)",
-    )  # fmt: skip
+    coverage: float = finding.COVERAGE
+    align_x: float = finding.ALIGN_X
+    align_y: float = finding.ALIGN_Y
+    detector: str = finding.DETECTOR
+    detector_device: str = finding.DETECTOR_DEVICE
+    detection_size: float = finding.DETECTION_SIZE
+    detection_threshold: float = finding.DETECTION_THRESHOLD
+    search_every: float = finding.SEARCH_EVERY
+    landmarker: str = finding.LANDMARKER
+    landmarks_device: str = finding.LANDMARKS_DEVICE
+    smoothing: float = finding.SMOOTHING
     occlusion_device: str = declare(
         Kind.DEVICE, SAME, "Device for what is in front",
         "What the networks of “Keep in front” run on.", TRACKING,
         choices=((SAME, "Same as Device"),), deepfacelive="device (per stage)",
-    )  # fmt: skip
-    detection_threshold: float = number(
-        0.5, 0.01, 1.0, 0.01, "Detection threshold",
-        "Lower finds more faces and more mistakes, higher fewer of both.", TRACKING,
-        deepfacelive="threshold 0.5",
-    )  # fmt: skip
-    smoothing: float = number(
-        50.0, 0.0, 100.0, 1.0, "Smoothing", "Steadies a still face; a moving one stays quick.", TRACKING,
-        unit="%", deepfacelive="temporal_smoothing 1 (off)",
     )  # fmt: skip
     target: Target = declare(
         Kind.CHOICE, Target.OFF, "Target",

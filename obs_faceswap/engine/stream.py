@@ -24,8 +24,8 @@ from obs_faceswap.engine.settings import Reprojection, Settings
 from obs_faceswap.engine.swap_thread import SwapThread
 
 if TYPE_CHECKING:
-    from obs_faceswap.engine.pipeline import Begun, Swap
     from obs_faceswap.engine.slot_frames import SlotFrames
+    from obs_faceswap.engine.steps import Begun, Swap
     from obs_faceswap.engine.types import Frame, Result
 
 _FIRST_BUDGET_NS = 1_000_000_000  # networks are slow at their first frame

@@ -93,6 +93,13 @@ class Track:
     trusted_s: float = -math.inf  # when it was last good enough to be swapped
     doubt: float = 0.0  # mean of the checks that a swap needs, see finder
     shift: float = 1.0  # how little the last two sightings overlap, 0..1
+    checked_s: float = -math.inf  # when its doubt was last brought up to date for a choice
+    slot: int = 0  # which of the worn faces it gets
+    known: Floats | None = None  # a recognition network's numbers, of length 1
+    looks: int = 0  # how many looks they are the mean of
+    asked_s: float = -math.inf  # when that network looked last
+    is_unsure: bool = False  # whether it may be another person than before
+    person: str = ""  # the enrolled person that it is
     _filter: OneEuro = field(default_factory=OneEuro)
     _smooth: Floats | None = None
     _smooth_s: float = 0.0
@@ -130,13 +137,41 @@ class Track:
         """Forgets the motion so far."""
         self._filter.reset()
 
+    def learn(self, seen: Floats, least_weight: float) -> None:
+        """Takes a look of a recognition network into account: numbers of length 1."""
+        self.looks += 1
+        before = seen if self.known is None else self.known
+        mean = before + max(least_weight, 1 / self.looks) * (seen - before)
+        self.known = np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-9), np.float32)
+        self.is_unsure = False
+
+    def forget(self, track_id: int) -> None:
+        """Is somebody else from now on: nothing is known of them."""
+        self.track_id, self.known, self.looks, self.person = track_id, None, 0, ""
+        self._filter.reset()
+
+    def exchange(self, other: "Track") -> None:
+        """Two people were taken for each other: each goes on where the other is seen."""
+        for name in _SIGHTING:
+            mine, theirs = getattr(self, name), getattr(other, name)
+            setattr(self, name, theirs)
+            setattr(other, name, mine)
+
     def face(self, strength: float) -> Face:
         """The face with smoothed points."""
         if self._smooth is None or self._smooth_s != self.seen_s:
             raw = np.column_stack([self.points, self.depth])
             self._smooth = self._filter.step(raw, self.seen_s - self._smooth_s, self.size_px, strength)
             self._smooth_s = self.seen_s
-        return Face(self._smooth[:, :2], self._smooth[:, 2], self.presence, self.track_id)
+        points, depth = self._smooth[:, :2], self._smooth[:, 2]
+        return Face(points, depth, self.presence, self.track_id, self.slot, self.person)
+
+
+# What a track knows of where its face is, and not of whose it is.
+_SIGHTING = (
+    "points", "depth", "presence", "seen_s", "looked_s", "doubt", "shift", "checked_s",
+    "_filter", "_smooth", "_smooth_s", "_before",
+)  # fmt: skip
 
 
 def box_of(points: Points) -> Floats:

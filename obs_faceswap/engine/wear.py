@@ -1,4 +1,4 @@
-"""Loading what a pipeline needs: the networks that find faces, and the face that is worn."""
+"""Loading the face that is worn."""
 
 import logging
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from obs_faceswap.engine.landmarks import FaceMesh
 from obs_faceswap.engine.picture import Picture
 from obs_faceswap.engine.pictures import read_picture
 from obs_faceswap.engine.session import Session, shared
-from obs_faceswap.engine.settings import SAME, Settings
+from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.swap import through
 from obs_faceswap.engine.swap.dfm import DfmSwapper
 from obs_faceswap.engine.swap.photo import PhotoSwapper
@@ -29,34 +29,6 @@ logger = logging.getLogger(__name__)
 
 _MESH = "facemesh_468"
 _MOST_PICTURES = 24  # of one person; more add seconds to loading and hardly a new view
-
-
-class Networks:
-    """The networks that find faces, and the state of finding them in one stream.
-
-    The networks themselves are shared by all streams.
-
-    Attributes:
-        finder: finds and follows faces.
-        provider: the device that the network runs on which every frame needs.
-        detector_provider: the device of the one that looks for new faces.
-        notice: why one is not the device that was asked for, or empty.
-    """
-
-    def __init__(self, settings: Settings, models_from: Path | None = None) -> None:
-        """Loads both networks, where no other stream has; raises ModelError or ProviderError."""
-        stages = settings.detector_device, settings.landmarks_device
-        devices = [settings.device if stage == SAME else stage for stage in stages]
-        self._sessions = _sessions((devices[0], devices[1]), models_from)
-        detector, mesh = self._sessions
-        self.finder = FaceFinder(detector_for(detector), FaceMesh(mesh))
-        self.provider, self.detector_provider = mesh.provider, detector.provider
-        self.notice = " ".join(dict.fromkeys(filter(None, (detector.notice, mesh.notice))))
-
-    def close(self) -> None:
-        """Frees the networks that no other stream uses; may be called twice."""
-        for session in self._sessions:
-            session.close()
 
 
 def _sessions(devices: tuple[str, str], models_from: Path | None) -> tuple[Session, Session]:

@@ -142,6 +142,12 @@ class Worker:
         self._wants_retry = True
         self._exchange.wake()
 
+    def enroll(self) -> None:
+        """Remembers who is swapped, so that a recognition network knows them again."""
+        engine = self._engine
+        if engine is not None:
+            engine.enroll()
+
     def take_neutral(self) -> None:
         """Has an animated picture take the next live face as the one that looks like it."""
         engine = self._engine

@@ -152,6 +152,11 @@ class Filter:
             self._worker.retry()
         self._is_news = True
 
+    def enroll(self) -> None:
+        """Remembers who is swapped, so that a recognition network knows them again."""
+        if self._worker is not None:
+            self._worker.enroll()
+
     def take_neutral(self) -> None:
         """Has an animated picture take the next live face as the one that looks like it."""
         if self._worker is not None:

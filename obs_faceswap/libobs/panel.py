@@ -48,6 +48,10 @@ class ObsPanel:
             self.address, text(key), text(label), abi.OBS_PATH_FILE, text(kinds), None
         )
 
+    def text(self, key: str, label: str) -> None:
+        """Adds a line to write in."""
+        self._obs.obs_properties_add_text(self.address, text(key), text(label), abi.OBS_TEXT_DEFAULT)
+
     def info(self, key: str, label: str, message: str, severity: Severity) -> None:
         """Adds a text to read."""
         shown = self._obs.obs_properties_add_text(self.address, text(key), text(label), abi.OBS_TEXT_INFO)

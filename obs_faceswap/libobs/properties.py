@@ -31,6 +31,14 @@ def _take_neutral(properties: int, _button: int, handle: int | None) -> bool:
 
 @abi.ButtonClicked
 @guarded(False)
+def _enroll(properties: int, _button: int, handle: int | None) -> bool:
+    if found := source.TYPE.find(handle):
+        found.enroll()
+    return _told_anew(properties, handle)
+
+
+@abi.ButtonClicked
+@guarded(False)
 def _autotune(properties: int, _button: int, handle: int | None) -> bool:
     if found := source.TYPE.find(handle):
         found.autotune()
@@ -70,5 +78,6 @@ def build(handle: int | None) -> int:
     panel = ObsPanel(obs(), obs().obs_properties_create())
     audio = tuple((name, name) for name in names(obs(), source.TYPE.collect))
     view = replace(_view(handle), audio_sources=audio)
-    obs_properties.build(panel, view, Actions(_refresh, _changed, _autotune, _take_over, _take_neutral))
+    actions = Actions(_refresh, _changed, _autotune, _take_over, _take_neutral, _enroll)
+    obs_properties.build(panel, view, actions)
     return panel.address

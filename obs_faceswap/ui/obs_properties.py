@@ -6,11 +6,22 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Any, Protocol, Self, TypeAlias
 
-from obs_faceswap.engine import faces, own_networks
+from obs_faceswap.engine import faces, own_networks, people
 from obs_faceswap.engine.errors import FaceError, ModelError
 from obs_faceswap.engine.faces import FaceKind, InstalledFace
 from obs_faceswap.engine.own_networks import Role
-from obs_faceswap.engine.settings import OPTIONS, PERFORMANCE, Delay, Kind, Occlusion, Option, Settings, Shown
+from obs_faceswap.engine.settings import (
+    OPTIONS,
+    PEOPLE,
+    PERFORMANCE,
+    Delay,
+    Kind,
+    Occlusion,
+    Option,
+    Settings,
+    Shown,
+    Who,
+)
 
 Choice: TypeAlias = tuple[str, str]  # value, label
 
@@ -22,6 +33,8 @@ NEUTRAL = "neutral"
 FACE = "face"
 NETWORK = "network"
 DELAY = "delay"
+WHO = "who"
+ENROLL = "enroll"
 OCCLUSION = "occlusion"
 OCCLUSION_NETWORK = "occlusion_network"
 
@@ -31,6 +44,9 @@ _GONE = "{} (not found)"
 _NETWORKS = {
     NETWORK: (own_networks.WORN, "Built in"),
     OCCLUSION_NETWORK: (own_networks.OCCLUDERS, "None"),
+    "detector": (own_networks.DETECTORS, ""),
+    "landmarker": (own_networks.LANDMARKERS, ""),
+    "recognizer": (own_networks.RECOGNIZERS, ""),
 }
 _NO_SOUND: Choice = ("", "None")
 _KINDS = "Faces ({});;All files (*)".format(" ".join(f"*{end}" for end in faces.PICTURES + faces.MODELS))
@@ -78,6 +94,7 @@ class Panel(Protocol):
     def number(self, key: str, label: str, low: float, high: float, step: float, unit: str) -> None: ...
     def choice(self, key: str, label: str, choices: tuple[Choice, ...]) -> None: ...
     def path(self, key: str, label: str, kinds: str) -> None: ...
+    def text(self, key: str, label: str) -> None: ...
     def info(self, key: str, label: str, message: str, severity: Severity) -> None: ...
     def set_info(self, key: str, message: str, severity: Severity) -> None: ...
     def button(self, key: str, label: str, clicked: Any) -> None: ...
@@ -97,6 +114,7 @@ class Actions:
         autotune: by the Autotune button.
         take_over: by the button that sets what Autotune proposes.
         neutral: by the button that takes the live face as an animated picture's.
+        enroll: by the button that enrolls the face that is swapped.
     """
 
     refresh: Any
@@ -104,6 +122,7 @@ class Actions:
     autotune: Any
     take_over: Any
     neutral: Any
+    enroll: Any
 
 
 def build(panel: Panel, view: View, actions: Actions) -> None:
@@ -126,7 +145,9 @@ def build(panel: Panel, view: View, actions: Actions) -> None:
                 _add_neutral(group, actions)
         if label == PERFORMANCE:
             _add_autotune(group, view, actions)
-    for key in (FACE, NETWORK, OCCLUSION, OCCLUSION_NETWORK, DELAY):
+        if label == PEOPLE:
+            _add_enroll(group, actions)
+    for key in (FACE, NETWORK, OCCLUSION, OCCLUSION_NETWORK, DELAY, WHO):
         panel.on_change(key, actions.changed)
     show_what_matters(panel, view.settings, view.has_morph)
 
@@ -134,6 +155,15 @@ def build(panel: Panel, view: View, actions: Actions) -> None:
 def _add_neutral(panel: Panel, actions: Actions) -> None:
     panel.button(NEUTRAL, "Take my face as neutral", actions.neutral)
     panel.help(NEUTRAL, "The picture is shown as it is for your face of now, and moves from there.")
+
+
+def _add_enroll(panel: Panel, actions: Actions) -> None:
+    panel.button(ENROLL, "Enroll the face that is swapped now", actions.enroll)
+    panel.help(
+        ENROLL,
+        "Remembers the first face that is swapped by the name above, so that a recognition network knows "
+        "them again. Only that network's numbers are kept, no picture.",
+    )
 
 
 def _add_autotune(panel: Panel, view: View, actions: Actions) -> None:
@@ -152,7 +182,7 @@ def show_what_matters(panel: Panel, settings: Settings, has_morph: bool) -> bool
     worn = _Worn(
         kind, None if kind is FaceKind.DFM else _role(settings.network), has_morph, _occluder(settings)
     )
-    wanted = {NEUTRAL: worn.role is Role.ANIMATOR}
+    wanted = {NEUTRAL: worn.role is Role.ANIMATOR, ENROLL: settings.who is Who.KNOWN}
     for option in OPTIONS:
         wanted[option.key] = visible = _matters(option, settings, worn)
         group = _group_key(option.group)
@@ -170,13 +200,16 @@ def _group_key(label: str) -> str:
 def _add(panel: Panel, option: Option, view: View, installed: list[InstalledFace]) -> None:
     match option.kind:
         case Kind.FACE:
-            panel.choice(option.key, option.label, _face_choices(installed, view.settings.face))
+            panel.choice(option.key, option.label, _face_choices(option, installed, view.settings))
+        case Kind.PERSON:
+            known = (*option.choices, *((name, name) for name in people.names()))
+            panel.choice(option.key, option.label, _with(known, getattr(view.settings, option.key)))
         case Kind.DEVICE:
             chosen = getattr(view.settings, option.key)
             panel.choice(option.key, option.label, _with((*option.choices, *view.devices), chosen))
         case Kind.NETWORK:
             chosen = getattr(view.settings, option.key)
-            panel.choice(option.key, option.label, _with(_network_choices(option.key), chosen))
+            panel.choice(option.key, option.label, _with(_network_choices(option), chosen))
         case Kind.AUDIO:
             sounds = (_NO_SOUND, *view.audio_sources)
             panel.choice(option.key, option.label, _with(sounds, view.settings.sync_audio))
@@ -184,6 +217,8 @@ def _add(panel: Panel, option: Option, view: View, installed: list[InstalledFace
             panel.choice(option.key, option.label, option.choices)
         case Kind.PATH:
             panel.path(option.key, option.label, _KINDS)
+        case Kind.TEXT:
+            panel.text(option.key, option.label)
         case Kind.NUMBER:
             panel.number(option.key, option.label, option.minimum, option.maximum, option.step, option.unit)
     panel.help(option.key, option.help)
@@ -197,16 +232,19 @@ def _installed() -> list[InstalledFace]:
         return []
 
 
-def _face_choices(installed: Iterable[InstalledFace], chosen: str) -> tuple[Choice, ...]:
-    """The installed faces and “From a file”; a chosen one that vanished stays, and says so."""
-    return _with((("", _FROM_A_FILE), *((face.name, face.name) for face in installed)), chosen)
+def _face_choices(
+    option: Option, installed: Iterable[InstalledFace], settings: Settings
+) -> tuple[Choice, ...]:
+    """The installed faces and what else there is; a chosen one that vanished stays, and says so."""
+    others = option.choices or (("", _FROM_A_FILE),)
+    return _with((*others, *((face.name, face.name) for face in installed)), getattr(settings, option.key))
 
 
-def _network_choices(key: str) -> tuple[Choice, ...]:
-    """The installed networks that a setting can name, and none."""
-    roles, nothing = _NETWORKS[key]
+def _network_choices(option: Option) -> tuple[Choice, ...]:
+    """The installed networks that a setting can name, and what else it can be."""
+    roles, nothing = _NETWORKS[option.key]
     known = (network.name for network in own_networks.installed() if network.role in roles)
-    return (("", nothing), *((name, name) for name in known))
+    return (*(option.choices or (("", nothing),)), *((name, name) for name in known))
 
 
 def _with(choices: tuple[Choice, ...], chosen: str) -> tuple[Choice, ...]:
@@ -248,4 +286,7 @@ def _matters(option: Option, settings: Settings, worn: "_Worn") -> bool:
         Shown.DFM: worn.kind is FaceKind.DFM,
         Shown.MORPH: worn.kind is FaceKind.DFM and worn.has_morph,
         Shown.FIXED_DELAY: settings.delay is Delay.FIXED,
+        Shown.ONE_FACE: settings.who is Who.CHOSEN,
+        Shown.ALL_FACES: settings.who is Who.ALL,
+        Shown.KNOWN_FACES: settings.who is Who.KNOWN,
     }[option.shown]

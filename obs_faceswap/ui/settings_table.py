@@ -38,6 +38,24 @@ DIFFERENCES: dict[str, tuple[str, str]] = {
         "leaves every face it does not swap",
         "Under the protecting choices of “Show instead” no bare face may be seen, a mirror's included.",
     ),
+    "sort_by": (
+        "swaps the first of each frame",
+        "The order counts when a face is chosen: the swap stays on the face it is on, so that it does not "
+        "jump to a passer-by.",
+    ),
+    "max_faces": (
+        "looks at one face",
+        "All faces are found, because those that are not swapped have to be covered.",
+    ),
+    "detector": (
+        "has YOLOv5-face",
+        "That is a network for each frame. Here the landmarks lead from frame to frame, and a small detector "
+        "looks for new faces.",
+    ),
+    "detection_size": (
+        "has 480 px",
+        "A bounded input is quick, and parts of the picture are looked at in turn for small faces.",
+    ),
     "smoothing": (
         "has it off (1 frame)",
         "Its plain average delays a moving face. The filter used here steadies a still face and lets a "
@@ -51,9 +69,6 @@ DIFFERENCES: dict[str, tuple[str, str]] = {
 
 # What DeepFaceLive has as a setting and this project decides by itself.
 DECIDED = (
-    "The detector's window (480 px there): the input is bounded, and landmarks lead from frame to frame.",
-    "Which face is swapped (the largest of each frame there): the swap stays on the face it is on, so that "
-    "it does not jump to a passer-by.",
     "The crop's resolution (224 px there): a model's own input size, or what the face's size needs.",
     "Which of a model's masks are used (both there): both.",
 )
@@ -66,6 +81,9 @@ _SHOWN_WORDS = {
     Shown.OCCLUDER: " Only where a network says what is in front.",
     Shown.PARSER: " Face parsers only.",
     Shown.DFM: " `.dfm` models only.",
+    Shown.ONE_FACE: " Only where one face is swapped.",
+    Shown.ALL_FACES: " Only where all faces are swapped.",
+    Shown.KNOWN_FACES: " Only where each person has their own face.",
     Shown.MORPH: " Only for a `.dfm` model with a morph input.",
     Shown.FIXED_DELAY: " Fixed delay only.",
 }
@@ -79,17 +97,21 @@ def values_of(declared: Option) -> str:
         return _choices(declared)
     return {
         Kind.FACE: "name of an installed face",
+        Kind.PERSON: ", ".join((_choices(declared), "or the name of an enrolled person")),
+        Kind.TEXT: "any text",
         Kind.DEVICE: ", ".join(
             filter(None, (_choices(declared), "`auto`, or a device listed by `obs-faceswap doctor`"))
         ),
-        Kind.NETWORK: "name of an installed network or path of a file",
+        Kind.NETWORK: ", ".join(
+            filter(None, (_choices(declared), "name of an installed network or path of a file"))
+        ),
         Kind.AUDIO: "name of an audio source in OBS",
         Kind.PATH: "path of a file or folder",
     }[declared.kind]
 
 
 def _choices(declared: Option) -> str:
-    return ", ".join(f"`{value}`: {label}" for value, label in declared.choices)
+    return ", ".join(f"{f'`{value}`' if value else 'none'}: {label}" for value, label in declared.choices)
 
 
 def default_of(declared: Option) -> str:

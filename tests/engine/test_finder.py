@@ -13,12 +13,13 @@ import pytest
 
 from obs_faceswap.engine.align import CANONICAL_FACE
 from obs_faceswap.engine.detect import detector_for
-from obs_faceswap.engine.finder import FaceFinder, View, _detected, _views
+from obs_faceswap.engine.finder import FaceFinder
 from obs_faceswap.engine.landmarks import FaceMesh
 from obs_faceswap.engine.picture import Picture
 from obs_faceswap.engine.session import Session
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.types import Detection
+from obs_faceswap.engine.views import View, detected, views_of
 
 FRAME_NS = 33_333_333
 SETTINGS = Settings(smoothing=0)
@@ -349,12 +350,12 @@ def test_a_head_that_lies_on_its_side_is_found(quarters):
     assert later.see(replace(ANNE, quarters=quarters), frames=30).target is not None
 
 
-@pytest.mark.parametrize("view", [*_views(1280, 720), *_views(300, 900), *_views(64, 64)])
+@pytest.mark.parametrize("view", [*views_of(1280, 720), *views_of(300, 900), *views_of(64, 64)])
 def test_every_view_gives_picture_pixels(view):
     person = Person(40, (view.x0 + view.x1) / 2 + 3, (view.y0 + view.y1) / 2 - 5, (view.y1 - view.y0) // 4)
     shown = replace(person, quarters=-view.quarters % 4)
     image = paint([shown], view.x1 + 10, view.y1 + 10)
-    (found,) = _detected(Picture.of(image), view, Detector(), 0.5)
+    (found,) = detected(Picture.of(image), view, Detector(), 0.5)
     expected = _detection(next(read(image)))
     assert found.bbox_xyxy == pytest.approx(expected.bbox_xyxy, abs=3)
     assert found.kps == pytest.approx(turned_kps(shown), abs=3)
@@ -369,7 +370,7 @@ def turned_kps(person):
 )
 def test_views_lie_in_the_picture_and_cover_it(size):
     width, height = size
-    views = _views(width, height)
+    views = views_of(width, height)
     assert views[0] == View(0, 0, width, height)
     assert all(0 <= v.x0 < v.x1 <= width and 0 <= v.y0 < v.y1 <= height for v in views)
     tiles = [v for v in views if (v.x1 - v.x0, v.y1 - v.y0) != size]

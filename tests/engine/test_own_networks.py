@@ -25,16 +25,21 @@ NETWORKS = {
     "xseg_1": tiny_networks.xseg(),
     "bisenet": tiny_networks.parser(),
     "hair": tiny_networks.hair(),
+    "yunet": tiny_networks.yunet(),
+    "blazeface": tiny_networks.blazeface(),
+    "facemesh": tiny_networks.mesh(),
+    "mobilefacenet": tiny_networks.recognizer(128),
 }
 ROLES = {
     "inswapper_128": Role.SWAPPER, "uniface_256": Role.SWAPPER, "hyperswap_1a": Role.SWAPPER,
     "generator": Role.ANIMATOR, "w600k_r50": Role.RECOGNIZER, "crossface_ghost": Role.CONVERTER,
     "xseg_1": Role.OCCLUDER, "bisenet": Role.PARSER, "hair": Role.OCCLUDER,
+    "yunet": Role.DETECTOR, "blazeface": Role.DETECTOR, "facemesh": Role.LANDMARKER,
+    "mobilefacenet": Role.SMALL_RECOGNIZER,
 }  # fmt: skip
 USELESS = {
-    "a detector": tiny_networks.yunet(),
     "a model": tiny_networks.dfm(),
-    "another recognition network": tiny_networks.recognizer(128),
+    "a model with masks like an XSeg": tiny_networks.dfm(256),
     "a text": b"no network at all",
     "nothing": b"",
     "zeros": bytes(2000),

@@ -21,16 +21,17 @@ from fake_engine import (
     pipeline_of,
 )
 
-from obs_faceswap.engine import front, pipeline
+from obs_faceswap.engine import front, networks, pipeline
 from obs_faceswap.engine.errors import FaceError, FaceUnseenError, ModelError, ProviderError
 from obs_faceswap.engine.faces import FaceKind
 from obs_faceswap.engine.finder import Found
 from obs_faceswap.engine.formats import LAYOUTS, PixelFormat
 from obs_faceswap.engine.governor import Plan
 from obs_faceswap.engine.pace import OLDEST_SWAP_NS
-from obs_faceswap.engine.pipeline import Pipeline, Stage
+from obs_faceswap.engine.pipeline import Pipeline
 from obs_faceswap.engine.policy import GOOD_FRAMES
 from obs_faceswap.engine.settings import CameraFit, ColorTransfer, Cover, Keep, OtherFaces, Settings
+from obs_faceswap.engine.steps import Stage
 from obs_faceswap.engine.types import Frame, Result, Shown
 from obs_faceswap.engine.wear import Worn
 
@@ -290,19 +291,18 @@ class FakeSession:
 @pytest.fixture
 def sessions(monkeypatch):
     """The sessions that `Networks` makes, as stand-ins."""
-    from obs_faceswap.engine import wear
-
     made = []
 
     def make(*_arguments):
         made.append(FakeSession())
         return made[-1]
 
-    monkeypatch.setattr(wear, "shared", make)
-    monkeypatch.setattr(wear.models, "find_detector", lambda models_from: "detector")
-    monkeypatch.setattr(wear.models, "find", lambda name, models_from: name)
-    monkeypatch.setattr(wear, "detector_for", lambda session: session)
-    monkeypatch.setattr(wear, "FaceMesh", lambda session: session)
+    monkeypatch.setattr(networks, "shared", make)
+    monkeypatch.setattr(networks.models, "find_detector", lambda models_from: "detector")
+    monkeypatch.setattr(networks.models, "find", lambda name, models_from: name)
+    monkeypatch.setattr(networks, "detector_for", lambda session, side_px: session)
+    monkeypatch.setattr(networks, "landmarker_for", lambda session: session)
+    monkeypatch.setattr(networks, "_recognizer_path", lambda *_arguments: None)
     monkeypatch.setattr(front, "shared", make)
     monkeypatch.setattr(front, "HandsBefore", lambda palms, hands: None)
     return made

@@ -10,6 +10,7 @@ import pytest
 import tiny_networks
 from tiny_clips import picture_of
 
+from obs_faceswap.engine import networks as finding
 from obs_faceswap.engine import optimize, pipeline, wear
 from obs_faceswap.engine.errors import (
     FaceError,
@@ -110,6 +111,7 @@ def files(monkeypatch, tmp_path):
         (tmp_path / f"{name}.onnx").write_bytes(content)
     monkeypatch.setattr(wear.models, "find_detector", lambda models_from: tmp_path / "detector.onnx")
     monkeypatch.setattr(wear.models, "find", lambda name, models_from: tmp_path / "mesh.onnx")
+    monkeypatch.setattr(finding, "_recognizer_path", lambda *_arguments: None)
 
 
 @pytest.fixture
@@ -127,7 +129,7 @@ def made(monkeypatch):
 
 
 def test_streams_share_networks_and_each_follows_its_own_faces(files, made):
-    first, second = wear.Networks(Settings(device="cpu")), wear.Networks(Settings(device="cpu"))
+    first, second = finding.Networks(Settings(device="cpu")), finding.Networks(Settings(device="cpu"))
     assert len(made) == 2
     assert first.finder is not second.finder
     first.close()
@@ -136,7 +138,7 @@ def test_streams_share_networks_and_each_follows_its_own_faces(files, made):
         assert len(made) == 2
         assert len(mesh.run({"input_1": np.zeros((1, 192, 192, 3), np.float32)})) == 2
     second.close()
-    wear.Networks(Settings(device="cpu")).close()
+    finding.Networks(Settings(device="cpu")).close()
     assert len(made) == 4
 
 
@@ -150,7 +152,7 @@ def test_streams_share_networks_and_each_follows_its_own_faces(files, made):
     ],
 )
 def test_each_stage_has_its_device(files, monkeypatch, chosen, devices):
-    real, asked = wear.shared, []
+    real, asked = finding.shared, []
 
     def on_the_cpu(path, device):
         asked.append(device)
@@ -158,8 +160,8 @@ def test_each_stage_has_its_device(files, monkeypatch, chosen, devices):
         session.provider, session.notice = device, f"{device} is slow."
         return session
 
-    monkeypatch.setattr(wear, "shared", on_the_cpu)
-    networks = wear.Networks(Settings(device="cpu", **chosen))
+    monkeypatch.setattr(finding, "shared", on_the_cpu)
+    networks = finding.Networks(Settings(device="cpu", **chosen))
     assert asked == devices
     assert [networks.detector_provider, networks.provider] == devices
     assert networks.notice == " ".join(f"{device} is slow." for device in dict.fromkeys(devices))
@@ -169,7 +171,7 @@ def test_each_stage_has_its_device(files, monkeypatch, chosen, devices):
 @pytest.mark.parametrize("stage", ["detector_device", "landmarks_device"])
 def test_a_stage_never_falls_back_from_a_chosen_device(files, stage):
     with pytest.raises(ProviderError, match="offers: auto"):
-        wear.Networks(Settings(device="cpu", **{stage: "coreml"}))
+        finding.Networks(Settings(device="cpu", **{stage: "coreml"}))
 
 
 def test_filters_that_wear_the_same_model_share_it(tmp_path, made):
@@ -185,7 +187,7 @@ def test_filters_that_wear_the_same_model_share_it(tmp_path, made):
 def test_going_back_to_a_face_loads_nothing_while_the_filter_lives(files, tmp_path, made):
     for name in ("anna", "bert"):
         (tmp_path / f"{name}.dfm").write_bytes(tiny_networks.dfm(64))
-    networks = wear.Networks(Settings(device="cpu"))
+    networks = finding.Networks(Settings(device="cpu"))
     worn = None
     for name in ("anna", "bert", "anna", "bert"):  # as a worker does
         new = wear.wear(Settings(face_file=str(tmp_path / f"{name}.dfm"), device="cpu"))

@@ -12,11 +12,11 @@ import numpy.typing as npt
 from obs_faceswap.engine import pipeline
 from obs_faceswap.engine.align import similarity
 from obs_faceswap.engine.formats import PixelFormat
+from obs_faceswap.engine.networks import Networks
 from obs_faceswap.engine.picture import Picture
 from obs_faceswap.engine.session import Session
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.types import Face, Frame, ImageBGR, Points, Shown
-from obs_faceswap.engine.wear import Networks
 
 FPS = 30
 INNER_FACE = slice(17, 68)  # of the 68 points: brows, nose, eyes, mouth

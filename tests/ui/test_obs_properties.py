@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import tiny_networks
 
-from obs_faceswap.engine import faces
+from obs_faceswap.engine import faces, people
 from obs_faceswap.engine.settings import OPTIONS, Settings
 from obs_faceswap.ui import obs_properties
 from obs_faceswap.ui.obs_properties import Actions, Severity, View, build, show_what_matters
@@ -39,6 +39,9 @@ class Recorder:
     def path(self, key, *what):
         self._add(key, "path", *what)
 
+    def text(self, key, *what):
+        self._add(key, "text", *what)
+
     def info(self, key, *what):
         self._add(key, "info", *what)
 
@@ -60,13 +63,16 @@ class Recorder:
             self.root.hidden.add(key)
 
 
-BUTTONS = {"refresh": "refresh", "autotune": "autotune", "take_over": "take over", "neutral": "neutral"}
+BUTTONS = {
+    "refresh": "refresh", "autotune": "autotune", "take_over": "take over", "neutral": "neutral",
+    "enroll": "enroll",
+}  # fmt: skip
 
 
 def built(settings=None, **more):
     panel = Recorder()
     view = View(settings or Settings(), "All is well.", Severity.NORMAL, DEVICES, **more)
-    build(panel, view, Actions("refresh", "changed", "autotune", "take over", "neutral"))
+    build(panel, view, Actions("refresh", "changed", "autotune", "take over", "neutral", "enroll"))
     return panel
 
 
@@ -165,7 +171,8 @@ def _of_other_kinds(face):
     """Settings that the declaration keeps for photo faces or for models alone."""
     wanted = {"bert": "dfm"}.get(face, "photo")
     others = {"photo", "dfm", "swapper", "animator", "occluder", "parser"} - {wanted}
-    hidden = {option.key for option in OPTIONS if option.shown in others} | {"neutral"}
+    others |= {"all_faces", "known_faces"}  # one face is swapped
+    hidden = {option.key for option in OPTIONS if option.shown in others} | {"neutral", "enroll"}
     return hidden | {f"group_{label}" for label in {"Model"} if wanted != "dfm"}
 
 
@@ -215,6 +222,45 @@ def test_what_acts_on_a_network_is_shown_with_it(installed, networks, network, s
 def test_networks_for_what_is_in_front_are_listed(networks):
     listed = (("", "None"), ("bisenet", "bisenet"), ("xseg", "xseg"))
     assert choices(built(), "occlusion_network") == listed
+
+
+@pytest.mark.parametrize(
+    ("who", "shown"), [("chosen", "one_face"), ("all", "all_faces"), ("known", "known_faces")]
+)
+def test_the_rows_of_people_are_shown_where_each_has_a_face(home, who, shown):
+    panel = built()
+    show_what_matters(panel, Settings(who=who), False)
+    for option in OPTIONS:
+        if option.shown in {"one_face", "all_faces", "known_faces"}:
+            assert (option.key not in panel.hidden) is (option.shown == shown)
+    assert ("enroll" not in panel.hidden) is (who == "known")
+    assert "who" in panel.changed
+
+
+def test_enrolled_people_are_listed_and_one_that_is_gone_stays(installed):
+    people.enroll("Anna", "a network", [1.0, 0.0])
+    panel = built(Settings(person_1="Ben", face_2="bert"))
+    assert choices(panel, "person_1") == (
+        ("", "Nobody"), ("*", "Whoever is next"), ("Anna", "Anna"), ("Ben", "Ben (not found)"),
+    )  # fmt: skip
+    assert choices(panel, "face_2") == (("", "The face chosen above"), ("Anna", "Anna"), ("bert", "bert"))
+
+
+@pytest.mark.parametrize(
+    ("key", "content", "nothing"),
+    [
+        ("detector", tiny_networks.yunet(), "Automatic"),
+        ("landmarker", tiny_networks.mesh(), "Automatic"),
+        ("recognizer", tiny_networks.recognizer(128), "Automatic (the network, where one is installed)"),
+    ],
+)
+def test_networks_that_find_faces_are_listed_where_they_belong(networks, home, key, content, nothing):
+    (home / "data" / "networks" / "mine.onnx").write_bytes(content)
+    panel = built()
+    assert choices(panel, key)[0] == ("", nothing)
+    assert ("mine", "mine") in choices(panel, key)
+    assert [other for other in ("network", "detector", "landmarker", "recognizer")
+            if ("mine", "mine") in choices(panel, other)] == [key]  # fmt: skip
 
 
 def test_a_parsers_regions_are_shown_with_it(networks):

@@ -4,8 +4,9 @@ import time
 from dataclasses import dataclass, field
 
 from obs_faceswap.engine.errors import MediaError
-from obs_faceswap.engine.pipeline import Pipeline, Stage
+from obs_faceswap.engine.pipeline import Pipeline
 from obs_faceswap.engine.settings import Settings
+from obs_faceswap.engine.steps import Stage
 from obs_faceswap.engine.types import Result, Shown
 from obs_faceswap.ui.bench.live import saturated_ms
 from obs_faceswap.ui.bench.plan import SIZES_WH, Case, Figures, Plan

@@ -13,12 +13,12 @@ from obs_faceswap.engine import models, pipeline
 from obs_faceswap.engine.errors import MediaError, ModelMissingError
 from obs_faceswap.engine.faces import FaceKind, find
 from obs_faceswap.engine.landmarks import FaceMesh, roi_of_landmarks
+from obs_faceswap.engine.networks import Networks
 from obs_faceswap.engine.picture import Picture
 from obs_faceswap.engine.pictures import read_picture
 from obs_faceswap.engine.session import Session
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.types import ImageBGR, Points, Shown
-from obs_faceswap.engine.wear import Networks
 from obs_faceswap.ui.quality import figures
 from obs_faceswap.ui.quality.judges import Expression, Identity
 from obs_faceswap.ui.quality.seen import Seen, frame_of, frames_of, look, picture_of

@@ -1,0 +1,166 @@
+"""Who is who from frame to frame, where a recognition network is installed.
+
+Faces are followed by where they are. That mixes people up when one passes before another, when somebody comes
+back elsewhere, and at a cut. Then, and when a face is new, the network looks at it: at one face a frame.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from obs_faceswap.engine import people
+from obs_faceswap.engine.detectors.decode import overlap
+from obs_faceswap.engine.errors import FaceSwapError
+from obs_faceswap.engine.picture import Picture
+from obs_faceswap.engine.recognize import OTHER_PERSON, SAME_PERSON, Embedding, likeness, normed
+from obs_faceswap.engine.templates import five_points
+from obs_faceswap.engine.track import Track
+from obs_faceswap.engine.types import Points
+
+_LOOKS = 3  # at a new face: the mean of so many is more like the person than one
+_NEXT_LOOK_S = 0.3  # between these
+_AGAIN_S = 2.0  # at somebody who is not known, while names matter
+_SURE_S = 10.0  # at somebody who is
+_CROSSING = 0.3  # overlap of two faces that pass each other
+_APART = 0.1  # and of two that can be told apart again
+_MOST_TURNED = 0.35  # of the distance between the eyes: the nose's way off the middle; more is a profile
+_SMALLEST_PX = 24  # of a face with its forehead; the network sees 112
+_WEIGHT = 0.25  # of a new look at somebody known
+_READ_EVERY_S = 1.0
+_CLEARLY = 0.05  # likeness by which the best of the enrolled people must be ahead of the second
+
+
+class Recognition(Protocol):
+    """What is used of `recognize.Recognizer`."""
+
+    def embedding(self, picture: Picture, kps: Points) -> Embedding:
+        """The face's numbers."""
+        ...
+
+
+class Roster:
+    """The enrolled people, as long as a recognition network's numbers can be compared with theirs.
+
+    Attributes:
+        people: their numbers, of length 1, by name.
+    """
+
+    def __init__(self, network: str) -> None:
+        """Knows nobody until `refresh`; `network` is how that recognition network calls itself."""
+        self.network = network
+        self.people: Mapping[str, Embedding] = {}
+        self._read_s = -math.inf
+
+    def refresh(self, now_s: float) -> None:
+        """Reads who is enrolled, at most once a second."""
+        if now_s - self._read_s < _READ_EVERY_S:
+            return
+        self._read_s = now_s
+        known = (person for person in people.enrolled() if person.network == self.network)
+        self.people = {person.name: np.array(person.embedding, np.float32) for person in known}
+
+
+class Identities:
+    """Looks at faces and puts right who they are."""
+
+    def __init__(self, network: Recognition | None = None, roster: Roster | None = None) -> None:
+        """Takes the network, if there is one, and the enrolled people."""
+        self._network = network
+        self._roster = roster or Roster("")
+
+    @property
+    def is_on(self) -> bool:
+        """Whether people are told apart."""
+        return self._network is not None
+
+    def step(
+        self, picture: Picture, tracks: Sequence[Track], targets: Sequence[Track], now_s: float, names: bool
+    ) -> Track | None:
+        """Looks at the face that needs it most; who turned out to be somebody else than before, if one did.
+
+        Args:
+            picture: this frame.
+            tracks: all faces; those seen in it have `seen_s` = `now_s`.
+            targets: those of them that are swapped: they come first.
+            now_s: on the finder's clock.
+            names: whether it matters who is an enrolled person.
+        """
+        if self._network is None:
+            return None
+        self._roster.refresh(now_s)
+        seen = [track for track in tracks if track.seen_s == now_s]
+        _doubt_crossings(seen)
+        due = [track for track in seen if self._is_due(track, seen, now_s, names)]
+        if not due:
+            return None
+        track = min(due, key=lambda t: (not t.is_unsure, t not in targets, t.asked_s))
+        track.asked_s = now_s
+        try:
+            embedding = self._network.embedding(picture, five_points(track.points))
+        except FaceSwapError:
+            return None  # a look that fails says nothing; the next one may
+        return self._settle(track, tracks, normed(embedding), now_s)
+
+    def _is_due(self, track: Track, seen: Sequence[Track], now_s: float, names: bool) -> bool:
+        if track.size_px < _SMALLEST_PX or is_turned(track.points) or _most_overlap(track, seen) > _APART:
+            return False
+        if track.is_unsure or track.looks < _LOOKS:
+            return track.looks == 0 or track.is_unsure or now_s - track.asked_s >= _NEXT_LOOK_S
+        return names and now_s - track.asked_s >= (_SURE_S if track.person else _AGAIN_S)
+
+    def _settle(self, track: Track, tracks: Sequence[Track], seen: Embedding, now_s: float) -> Track | None:
+        """Puts right whose face was seen where a track is."""
+        owner = _owner(track, tracks, seen, now_s)
+        if owner is not track:
+            owner.exchange(track)
+            owner.asked_s, track.is_unsure = now_s, track.known is not None
+        elif track.known is not None and likeness(track.known, seen) < OTHER_PERSON:
+            return track
+        owner.learn(seen, _WEIGHT)
+        owner.person = self._named(owner, seen)
+        return None
+
+    def _named(self, track: Track, seen: Embedding) -> str:
+        """Whom of the enrolled people a look shows; a name is kept while nothing speaks against it."""
+        likes = sorted(((likeness(seen, known), name) for name, known in self._roster.people.items()))
+        if likes and likes[-1][0] >= SAME_PERSON:
+            second = likes[-2][0] if len(likes) > 1 else -1.0
+            if likes[-1][0] - second >= _CLEARLY:
+                return likes[-1][1]
+        own = self._roster.people.get(track.person)
+        return track.person if own is not None and likeness(own, seen) >= OTHER_PERSON else ""
+
+
+def _owner(track: Track, tracks: Sequence[Track], seen: Embedding, now_s: float) -> Track:
+    """Whose face was seen where a track is: its own, or another's who is lost or was mixed up with it."""
+    own = likeness(track.known, seen) if track.known is not None else None
+    if own is not None and own >= OTHER_PERSON:
+        return track
+    best, owner = SAME_PERSON, track
+    for other in tracks:
+        may_be = other is not track and (other.is_unsure or other.seen_s != now_s)
+        if may_be and other.known is not None and likeness(other.known, seen) >= best:
+            best, owner = likeness(other.known, seen), other
+    return owner
+
+
+def _doubt_crossings(seen: Sequence[Track]) -> None:
+    for index, track in enumerate(seen):
+        for other in seen[index + 1 :]:
+            if float(overlap(track.box, other.box[None])[0]) > _CROSSING:
+                track.is_unsure = other.is_unsure = True
+
+
+def _most_overlap(track: Track, seen: Sequence[Track]) -> float:
+    others = [other.box for other in seen if other is not track]
+    return float(overlap(track.box, np.stack(others)).max()) if others else 0.0
+
+
+def is_turned(points: Points) -> bool:
+    """Whether a face is seen from the side, which recognition networks are bad at."""
+    left, right, nose = five_points(points)[:3].astype(np.float64)
+    across = right - left
+    length = float(across @ across)
+    return length <= 0 or abs(float((nose - (left + right) / 2) @ across) / length) > _MOST_TURNED
