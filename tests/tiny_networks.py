@@ -158,6 +158,28 @@ def one_photo(side=128, source=(1, 512), mask=None, emap=None) -> bytes:
     return model(nodes, {"source": source, "target": (1, 3, side, side)}, outputs, constants)
 
 
+def enhancer(side=512, weight=None, factor=1.0) -> bytes:
+    """An enhancer: the picture times a factor; with a `weight` (a numpy type) times that as well."""
+    picture = (1, 3, side, side)
+    name = "input" if weight is None else "scaled"
+    nodes = [helper.make_node("Mul", [name, "factor"], ["output"])]
+    inputs = [helper.make_tensor_value_info("input", TensorProto.FLOAT, picture)]
+    if weight is not None:
+        number = helper.np_dtype_to_tensor_dtype(np.dtype(weight))
+        inputs.append(helper.make_tensor_value_info("weight", number, (1,)))
+        nodes = [
+            helper.make_node("Cast", ["weight"], ["number"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", ["input", "number"], ["scaled"]),
+            *nodes,
+        ]
+    outputs = [helper.make_tensor_value_info("output", TensorProto.FLOAT, picture)]
+    constants = [numpy_helper.from_array(np.float32(factor), "factor")]
+    graph = helper.make_graph(nodes, "tiny", inputs, outputs, constants)
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=7)
+    onnx.checker.check_model(made, full_check=True)
+    return made.SerializeToString()
+
+
 def recognizer(length=512) -> bytes:
     """A recognition network: the mean of each color, repeated."""
     constants = {"ones": np.ones((3, length), np.float32) * np.arange(1, length + 1, dtype=np.float32)}

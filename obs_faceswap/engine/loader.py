@@ -122,7 +122,7 @@ def needs(settings: Settings) -> tuple[str, ...]:
     finding = settings.detector, f"{settings.detection_size:g}", settings.landmarker, settings.recognizer
     people = (str(settings.who is Who.KNOWN), *(f"{slot.number} {slot.face}" for slot in slots_of(settings)))
     front = settings.occlusion, settings.occlusion_network
-    return settings.face, file, settings.network, *front, *finding, *people, *devices
+    return settings.face, file, settings.network, settings.enhancer, *front, *finding, *people, *devices
 
 
 def face_name(settings: Settings) -> str:

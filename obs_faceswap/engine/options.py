@@ -30,6 +30,7 @@ class Shown(StrEnum):
     ANIMATOR = "animator"  # a picture is moved by a network
     OCCLUDER = "occluder"  # a network says what is in front of the face
     PARSER = "parser"  # and it knows the parts of a face
+    ENHANCER = "enhancer"  # a network makes the swapped face finer
     DFM = "dfm"  # a .dfm model is worn
     ONE_FACE = "one_face"  # one of several people is swapped
     ALL_FACES = "all_faces"  # everybody is

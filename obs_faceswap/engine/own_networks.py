@@ -15,7 +15,7 @@ from pathlib import Path
 from obs_faceswap.engine import folders
 from obs_faceswap.engine.errors import ModelError, ModelMissingError, UnsupportedModelError
 from obs_faceswap.engine.face_networks import is_detector, is_landmarker
-from obs_faceswap.engine.onnx_contract import Contract, contract_of
+from obs_faceswap.engine.onnx_contract import Contract, Shape, contract_of
 
 SUFFIX = ".onnx"
 
@@ -29,6 +29,7 @@ MASKING, PARSING, HAIR = (
     ((512, 512, 4), (512, 512, 2)),
 )
 _SWAPPER, _ANIMATOR = {"source", "target"}, {"in_src", "in_drv", "in_drv_start_motion", "in_power"}
+_ENHANCED_SIDES = (256, 512, 1024, 2048)  # of GPEN's networks; all others are of 512 pixels
 _CONVERTER_NAMES = ("crossface", "converter")
 _USUAL_RECOGNIZERS = ("w600k", "arcface")  # InsightFace's, which all one-photo networks here were made with
 
@@ -45,11 +46,13 @@ class Role(StrEnum):
     DETECTOR = "detector"
     LANDMARKER = "landmarker"
     SMALL_RECOGNIZER = "small recognizer"
+    ENHANCER = "enhancer"
 
 
 WORN = (Role.SWAPPER, Role.ANIMATOR)  # a face is worn through these
 OCCLUDERS = (Role.OCCLUDER, Role.PARSER)  # these say what lies before it
 DETECTORS, LANDMARKERS = (Role.DETECTOR,), (Role.LANDMARKER,)  # these find faces and follow them
+ENHANCERS = (Role.ENHANCER,)  # these make swapped faces finer
 RECOGNIZERS = (Role.SMALL_RECOGNIZER, Role.RECOGNIZER)  # these tell people apart; small ones do nothing else
 
 _WORDS = {
@@ -62,6 +65,7 @@ _WORDS = {
     Role.DETECTOR: "a network that finds faces",
     Role.LANDMARKER: "a network that finds the points of a face",
     Role.SMALL_RECOGNIZER: "a recognizer that tells people apart and makes no faces",
+    Role.ENHANCER: "a face enhancer",
 }
 _USES = {
     Role.SWAPPER: "a face is worn through a network that takes “source” and “target”, or through one that "
@@ -69,6 +73,7 @@ _USES = {
     Role.OCCLUDER: "an XSeg, a face parser or a network of faces or hair is needed. Choose another",
     Role.DETECTOR: "one that finds faces is needed. Choose another",
     Role.LANDMARKER: "one that finds the points of a face is needed. Choose another",
+    Role.ENHANCER: "one that makes faces finer is needed: GFPGAN, GPEN or CodeFormer. Choose another",
     Role.SMALL_RECOGNIZER: "one that tells people apart is needed: ArcFace or MobileFaceNet. Choose another",
 }
 
@@ -196,6 +201,8 @@ def _told(contract: Contract) -> Role | None:
         return Role.PARSER
     if len(shapes) == len(contract.outputs) == 1 and seen in (MASKING, HAIR):
         return Role.OCCLUDER
+    if _is_enhancer(shapes, given):
+        return Role.ENHANCER
     if is_detector(contract):
         return Role.DETECTOR
     if is_landmarker(contract):
@@ -205,6 +212,17 @@ def _told(contract: Contract) -> Role | None:
     if shapes[0][1:] == _FACE:
         return Role.SMALL_RECOGNIZER if given[-1:] == (_SMALL_LATENT,) else Role.RECOGNIZER
     return Role.CONVERTER if len(shapes[0]) == 2 and shapes[0][-1] == _LATENT else None
+
+
+def _is_enhancer(shapes: Sequence[Shape], given: Shape) -> bool:
+    """Whether a picture becomes one like it; CodeFormer's kind also takes a number."""
+    pictures = [shape for shape in shapes if len(shape) == 4]
+    numbers = [shape for shape in shapes if len(shape) < 2]
+    if len(pictures) != 1 or len(numbers) > 1 or len(pictures) + len(numbers) != len(shapes):
+        return False
+    size = pictures[0][1:]
+    is_face = size in [(3, side, side) for side in _ENHANCED_SIDES]
+    return is_face and given[1:] in (size, (3, -1, -1))
 
 
 def _at(path: Path) -> OwnNetwork:

@@ -274,6 +274,19 @@ class Settings:
         0.0, 0.0, 127.0, 0.1, "Color compression", "Leaves fewer colors in the new face.", LOOK,
         deepfacelive="color_compression 1 (whole frame)",
     )  # fmt: skip
+    enhancer: str = declare(
+        Kind.NETWORK, "", "Face enhancer",
+        "A network that makes the new face finer, from the folder of networks: GFPGAN, GPEN or CodeFormer; "
+        "see docs/models.md. Live it takes a fast graphics card.", LOOK,
+    )  # fmt: skip
+    enhancer_blend: float = number(
+        80.0, 0.0, 100.0, 1.0, "Enhancer's part", "How much of the finer face is taken.", LOOK, unit="%",
+        shown=Shown.ENHANCER,
+    )  # fmt: skip
+    enhancer_weight: float = number(
+        0.5, 0.0, 1.0, 0.01, "Enhancer's faithfulness", "1 keeps the face, 0 invents more. CodeFormer only.",
+        LOOK, shown=Shown.ENHANCER,
+    )  # fmt: skip
     two_pass: Switch = declare(
         Kind.CHOICE, Switch.OFF, "Two passes",
         "Gives the model its own face once more: closer to the other person, less of your expression, twice "

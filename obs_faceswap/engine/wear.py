@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from obs_faceswap.engine import faces, models, own_networks, providers
 from obs_faceswap.engine.detect import detector_for
+from obs_faceswap.engine.enhance import Enhanced, Enhancer
 from obs_faceswap.engine.errors import MediaError
 from obs_faceswap.engine.faces import FaceKind, InstalledFace
 from obs_faceswap.engine.finder import FaceFinder
@@ -51,18 +52,20 @@ class Worn:
         kind: what it was made from.
         session: its network; none for a photo that is painted.
         complaints: what could not be used of the face.
+        enhancer: the network that makes it finer; none without one.
     """
 
     swapper: Swapper
     kind: FaceKind
     session: Session | None = None
     complaints: str = ""
+    enhancer: Session | None = None
 
     @property
     def notice(self) -> str:
         """What the user should know: pictures that could not be used, or another device than asked for."""
-        told = self.session.notice if self.session is not None else ""
-        return " ".join(filter(None, (told, self.complaints)))
+        told = [session.notice for session in (self.session, self.enhancer) if session is not None]
+        return " ".join(dict.fromkeys(filter(None, (*told, self.complaints))))
 
     def another(self) -> Swapper:
         """A swapper for one more person who wears this face."""
@@ -90,16 +93,17 @@ class Worn:
         return bool(getattr(self.swapper, "has_morph", False))
 
     def close(self) -> None:
-        """Frees the network, if there is one."""
-        if self.session is not None:
-            self.session.close()
+        """Frees the networks, if there are any."""
+        for session in (self.session, self.enhancer):
+            if session is not None:
+                session.close()
 
 
 def wear(settings: Settings, models_from: Path | None = None, at_once: bool = False) -> Worn:
     """Loads the face that the settings choose.
 
     Args:
-        settings: the face, its network and the device are used.
+        settings: the face, its network, the enhancer and the device are used.
         models_from: a folder of network files, tried first.
         at_once: whether a network of which a faster form has to be made first is worn as it is, see
             `Worn.to_improve`.
@@ -111,8 +115,28 @@ def wear(settings: Settings, models_from: Path | None = None, at_once: bool = Fa
     """
     face = faces.find(settings.face or settings.face_file)
     if face.kind is FaceKind.DFM:
-        return _wear_model(face, settings, at_once)
-    return _wear_photo(face, settings, models_from, at_once)
+        worn = _wear_model(face, settings, at_once)
+    else:
+        worn = _wear_photo(face, settings, models_from, at_once)
+    try:
+        _add_enhancer(worn, settings, models_from)
+    except Exception:
+        worn.close()
+        raise
+    return worn
+
+
+def _add_enhancer(worn: Worn, settings: Settings, models_from: Path | None) -> None:
+    """Has the chosen network make a face finer, if one is chosen."""
+    if not settings.enhancer:
+        return
+    if worn.fills_frame:
+        worn.complaints = f"{worn.complaints} Animated pictures are not enhanced.".strip()
+        return
+    own = models.own_folders(models_from)
+    network = own_networks.find(settings.enhancer, own, own_networks.ENHANCERS)
+    worn.enhancer = shared(network.path, settings.device, keep=True)
+    worn.swapper = Enhanced(worn.swapper, Enhancer(worn.enhancer))
 
 
 def _wear_model(face: InstalledFace, settings: Settings, at_once: bool) -> Worn:

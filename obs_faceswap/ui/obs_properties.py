@@ -37,6 +37,7 @@ WHO = "who"
 ENROLL = "enroll"
 OCCLUSION = "occlusion"
 OCCLUSION_NETWORK = "occlusion_network"
+ENHANCER = "enhancer"
 
 _FROM_A_FILE = "From a file …"
 _GONE = "{} (not found)"
@@ -44,6 +45,7 @@ _GONE = "{} (not found)"
 _NETWORKS = {
     NETWORK: (own_networks.WORN, "Built in"),
     OCCLUSION_NETWORK: (own_networks.OCCLUDERS, "None"),
+    ENHANCER: (own_networks.ENHANCERS, "None"),
     "detector": (own_networks.DETECTORS, ""),
     "landmarker": (own_networks.LANDMARKERS, ""),
     "recognizer": (own_networks.RECOGNIZERS, ""),
@@ -147,7 +149,7 @@ def build(panel: Panel, view: View, actions: Actions) -> None:
             _add_autotune(group, view, actions)
         if label == PEOPLE:
             _add_enroll(group, actions)
-    for key in (FACE, NETWORK, OCCLUSION, OCCLUSION_NETWORK, DELAY, WHO):
+    for key in (FACE, NETWORK, OCCLUSION, OCCLUSION_NETWORK, ENHANCER, DELAY, WHO):
         panel.on_change(key, actions.changed)
     show_what_matters(panel, view.settings, view.has_morph)
 
@@ -283,6 +285,7 @@ def _matters(option: Option, settings: Settings, worn: "_Worn") -> bool:
         Shown.ANIMATOR: worn.role is Role.ANIMATOR,
         Shown.OCCLUDER: settings.occlusion is Occlusion.NETWORK,
         Shown.PARSER: worn.occluder is Role.PARSER,
+        Shown.ENHANCER: bool(settings.enhancer),
         Shown.DFM: worn.kind is FaceKind.DFM,
         Shown.MORPH: worn.kind is FaceKind.DFM and worn.has_morph,
         Shown.FIXED_DELAY: settings.delay is Delay.FIXED,

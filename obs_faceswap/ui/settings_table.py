@@ -56,6 +56,10 @@ DIFFERENCES: dict[str, tuple[str, str]] = {
         "has 480 px",
         "A bounded input is quick, and parts of the picture are looked at in turn for small faces.",
     ),
+    "color_compression": (
+        "has 1, for the whole picture",
+        "That makes every color a little brighter. Here it acts on the face alone, where it is wanted.",
+    ),
     "smoothing": (
         "has it off (1 frame)",
         "Its plain average delays a moving face. The filter used here steadies a still face and lets a "
@@ -80,6 +84,7 @@ _SHOWN_WORDS = {
     Shown.ANIMATOR: " Animated pictures only.",
     Shown.OCCLUDER: " Only where a network says what is in front.",
     Shown.PARSER: " Face parsers only.",
+    Shown.ENHANCER: " Only with an enhancer.",
     Shown.DFM: " `.dfm` models only.",
     Shown.ONE_FACE: " Only where one face is swapped.",
     Shown.ALL_FACES: " Only where all faces are swapped.",

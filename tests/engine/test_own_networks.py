@@ -29,17 +29,22 @@ NETWORKS = {
     "blazeface": tiny_networks.blazeface(),
     "facemesh": tiny_networks.mesh(),
     "mobilefacenet": tiny_networks.recognizer(128),
+    "gfpgan_1.4": tiny_networks.enhancer(512),
+    "gpen_bfr_256": tiny_networks.enhancer(256),
+    "codeformer": tiny_networks.enhancer(512, weight=np.float64),
 }
 ROLES = {
     "inswapper_128": Role.SWAPPER, "uniface_256": Role.SWAPPER, "hyperswap_1a": Role.SWAPPER,
     "generator": Role.ANIMATOR, "w600k_r50": Role.RECOGNIZER, "crossface_ghost": Role.CONVERTER,
     "xseg_1": Role.OCCLUDER, "bisenet": Role.PARSER, "hair": Role.OCCLUDER,
     "yunet": Role.DETECTOR, "blazeface": Role.DETECTOR, "facemesh": Role.LANDMARKER,
-    "mobilefacenet": Role.SMALL_RECOGNIZER,
+    "mobilefacenet": Role.SMALL_RECOGNIZER, "gfpgan_1.4": Role.ENHANCER, "gpen_bfr_256": Role.ENHANCER,
+    "codeformer": Role.ENHANCER,
 }  # fmt: skip
 USELESS = {
     "a model": tiny_networks.dfm(),
     "a model with masks like an XSeg": tiny_networks.dfm(256),
+    "an enhancer of a size that no face has": tiny_networks.enhancer(300),
     "a text": b"no network at all",
     "nothing": b"",
     "zeros": bytes(2000),

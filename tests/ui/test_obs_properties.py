@@ -170,7 +170,7 @@ def test_only_what_means_something_is_shown(installed, face, has_morph, hidden):
 def _of_other_kinds(face):
     """Settings that the declaration keeps for photo faces or for models alone."""
     wanted = {"bert": "dfm"}.get(face, "photo")
-    others = {"photo", "dfm", "swapper", "animator", "occluder", "parser"} - {wanted}
+    others = {"photo", "dfm", "swapper", "animator", "occluder", "parser", "enhancer"} - {wanted}
     others |= {"all_faces", "known_faces"}  # one face is swapped
     hidden = {option.key for option in OPTIONS if option.shown in others} | {"neutral", "enroll"}
     return hidden | {f"group_{label}" for label in {"Model"} if wanted != "dfm"}
@@ -193,6 +193,7 @@ def networks(home):
         "ghost_1": tiny_networks.one_photo(256), "lia": tiny_networks.animator(64),
         "arcface": tiny_networks.recognizer(), "crossface_ghost": tiny_networks.converter(),
         "xseg": tiny_networks.xseg(), "bisenet": tiny_networks.parser(),
+        "gfpgan": tiny_networks.enhancer(256),
     }  # fmt: skip
     for name, content in contents.items():
         (folder / f"{name}.onnx").write_bytes(content)
@@ -217,6 +218,16 @@ def test_what_acts_on_a_network_is_shown_with_it(installed, networks, network, s
     assert ("neutral" in panel.hidden) is (network != "lia")
     show_what_matters(panel, Settings(face="bert", network=network), False)
     assert both | {"network"} <= panel.hidden
+
+
+def test_enhancers_are_listed_and_what_acts_on_them_is_shown_with_one(networks):
+    panel = built()
+    assert choices(panel, "enhancer") == (("", "None"), ("gfpgan", "gfpgan"))
+    both = {"enhancer_blend", "enhancer_weight"}
+    assert both <= panel.hidden
+    assert show_what_matters(panel, Settings(enhancer="gfpgan"), False)
+    assert not both & panel.hidden
+    assert "enhancer" in panel.changed
 
 
 def test_networks_for_what_is_in_front_are_listed(networks):
