@@ -22,7 +22,7 @@ _KEPT_S = 1.0  # a lost target's place is held that long before another face may
 _CHECKS_A_FRAME = 2  # of faces that might be swapped
 _RECHECK_S = 0.1  # while somebody is swapped already
 _HOLD_SIZE = 0.8  # of the smallest size to start with: somebody who leans back is still swapped
-_WAIT_TO_KNOW_S = 0.3  # for a recognition network, before somebody else takes a lost target's place
+_WAIT_TO_KNOW_S = 0.3  # for a recognition network, before a place is given away
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +151,11 @@ class Chooser:
         slots = slots_of(scene.settings)
         named = {slot.person: slot for slot in slots if slot.person != ANYBODY and scene.recognizes}
         self.targets = [track for track in self.targets if _fits(track, slots, named)]
-        for track in _good(scene, self._free(scene)):
-            if scene.recognizes and track.known is None:
-                continue  # it is not known yet who that is
-            slot = named.get(track.person) or self._first_free(slots, named)
+        good = _good(scene, self._free(scene))
+        # While it may turn out who somebody is, nobody takes a place that is for nobody in particular.
+        is_clear = not any(_may_be_named(track, scene) for track in good)
+        for track in good:
+            slot = named.get(track.person) or (self._first_free(slots, named) if is_clear else None)
             if slot is not None and not any(other.slot == slot.number for other in self.targets):
                 self._take(track, slot.number, scene)
 
@@ -167,6 +168,11 @@ class Chooser:
     def _take(self, track: Track, slot: int, scene: Scene) -> None:
         track.slot, track.trusted_s = slot, scene.now_s
         self.targets.append(track)
+
+
+def _may_be_named(track: Track, scene: Scene) -> bool:
+    """Whether a recognition network is about to look at somebody new."""
+    return scene.recognizes and track.known is None and scene.now_s - track.since_s < _WAIT_TO_KNOW_S
 
 
 def _fits(track: Track, slots: Sequence[Slot], named: dict[str, Slot]) -> bool:

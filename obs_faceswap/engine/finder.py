@@ -18,7 +18,7 @@ from obs_faceswap.engine.detectors.decode import overlap
 from obs_faceswap.engine.identity import Identities
 from obs_faceswap.engine.landmarks import EYE_CORNERS, roi_of_kps, roi_of_landmarks, shape_error
 from obs_faceswap.engine.picture import Picture
-from obs_faceswap.engine.settings import Settings, Who
+from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.track import CutWatch, Track, box_of
 from obs_faceswap.engine.types import Detection, Detector, Face, Points
 from obs_faceswap.engine.views import View, around, detected, views_of
@@ -50,6 +50,7 @@ _SHIFT_OVER_A_CUT = 0.1  # overlap that a face may lose when only the light chan
 _NEAR = 1.0  # face sizes: a face that turns up nearer to where the target was lost is the target
 _ALIKE = 2.0  # and at most so many times larger or smaller
 
+_LOOKS_AT_ONCE = 4  # of a recognition network, at the start and at a cut
 _GAP_S = 0.1  # without a sighting: somebody else may be there now
 _FRAME_S = 1 / 30  # between frames whose timestamps do not say it
 
@@ -140,8 +141,9 @@ class FaceFinder:
             self._start_over()
         if starts or cut or self._is_search_due(int(settings.search_every)):
             self._search(picture, settings.detection_threshold, thorough=starts or cut)
-        self._identify(picture, settings)
-        self._chooser.step(self._scene(picture, settings))
+        scene = self._scene(picture, settings)
+        self._identify(picture, scene, _LOOKS_AT_ONCE if starts or cut else 1)
+        self._chooser.step(scene)
         self._forget()
         return self._report(settings.smoothing / 100)
 
@@ -281,7 +283,7 @@ class FaceFinder:
             self._update(lost[0], *face)
             return
         self._made += 1
-        self._tracks.append(Track(self._made, *face, self._now_s, doubt=sighting.doubt))
+        self._tracks.append(Track(self._made, *face, self._now_s, self._now_s, doubt=sighting.doubt))
 
     # --- which is which ---
 
@@ -293,11 +295,9 @@ class FaceFinder:
             track.is_unsure = True
         self._chooser.keep(self._tracks, self._now_s)
 
-    def _identify(self, picture: Picture, settings: Settings) -> None:
+    def _identify(self, picture: Picture, scene: Scene, most: int) -> None:
         """Has a recognition network put right who is who."""
-        names = settings.who is Who.KNOWN
-        stranger = self._identities.step(picture, self._tracks, self._targets, self._now_s, names)
-        if stranger is not None:
+        for stranger in self._identities.step(picture, scene, self._targets, most):
             self._made += 1
             stranger.forget(self._made)
             self._chooser.lose(stranger, self._now_s)

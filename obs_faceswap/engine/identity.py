@@ -11,10 +11,12 @@ from typing import Protocol
 import numpy as np
 
 from obs_faceswap.engine import people
+from obs_faceswap.engine.choose import Scene
 from obs_faceswap.engine.detectors.decode import overlap
 from obs_faceswap.engine.errors import FaceSwapError
 from obs_faceswap.engine.picture import Picture
 from obs_faceswap.engine.recognize import OTHER_PERSON, SAME_PERSON, Embedding, likeness, normed
+from obs_faceswap.engine.settings import Who
 from obs_faceswap.engine.templates import five_points
 from obs_faceswap.engine.track import Track
 from obs_faceswap.engine.types import Points
@@ -75,33 +77,33 @@ class Identities:
         """Whether people are told apart."""
         return self._network is not None
 
-    def step(
-        self, picture: Picture, tracks: Sequence[Track], targets: Sequence[Track], now_s: float, names: bool
-    ) -> Track | None:
-        """Looks at the face that needs it most; who turned out to be somebody else than before, if one did.
+    def step(self, picture: Picture, scene: Scene, targets: Sequence[Track], most: int = 1) -> list[Track]:
+        """Looks at the faces that need it most; those who turned out to be somebody else than before.
 
         Args:
             picture: this frame.
-            tracks: all faces; those seen in it have `seen_s` = `now_s`.
+            scene: its faces, and what is asked for.
             targets: those of them that are swapped: they come first.
-            now_s: on the finder's clock.
-            names: whether it matters who is an enrolled person.
+            most: at how many faces.
         """
         if self._network is None:
-            return None
-        self._roster.refresh(now_s)
-        seen = [track for track in tracks if track.seen_s == now_s]
+            return []
+        self._roster.refresh(scene.now_s)
+        seen = [track for track in scene.tracks if scene.is_seen(track)]
         _doubt_crossings(seen)
-        due = [track for track in seen if self._is_due(track, seen, now_s, names)]
-        if not due:
-            return None
-        track = min(due, key=lambda t: (not t.is_unsure, t not in targets, t.asked_s))
-        track.asked_s = now_s
+        names = scene.settings.who is Who.KNOWN
+        due = [track for track in seen if self._is_due(track, seen, scene.now_s, names)]
+        due.sort(key=lambda track: (not track.is_unsure, track not in targets, track.asked_s))
+        return [track for track in due[:most] if self._look(picture, track, scene)]
+
+    def _look(self, picture: Picture, track: Track, scene: Scene) -> bool:
+        """Looks at a face; whether it is somebody else's than before."""
+        track.asked_s = scene.now_s
         try:
-            embedding = self._network.embedding(picture, five_points(track.points))
+            embedding = self._network.embedding(picture, five_points(track.points)) if self._network else None
         except FaceSwapError:
-            return None  # a look that fails says nothing; the next one may
-        return self._settle(track, tracks, normed(embedding), now_s)
+            return False  # a look that fails says nothing; the next one may
+        return embedding is not None and self._settle(track, scene.tracks, normed(embedding), scene.now_s)
 
     def _is_due(self, track: Track, seen: Sequence[Track], now_s: float, names: bool) -> bool:
         if track.size_px < _SMALLEST_PX or is_turned(track.points) or _most_overlap(track, seen) > _APART:
@@ -110,17 +112,17 @@ class Identities:
             return track.looks == 0 or track.is_unsure or now_s - track.asked_s >= _NEXT_LOOK_S
         return names and now_s - track.asked_s >= (_SURE_S if track.person else _AGAIN_S)
 
-    def _settle(self, track: Track, tracks: Sequence[Track], seen: Embedding, now_s: float) -> Track | None:
-        """Puts right whose face was seen where a track is."""
+    def _settle(self, track: Track, tracks: Sequence[Track], seen: Embedding, now_s: float) -> bool:
+        """Puts right whose face was seen where a track is; whether it is nobody's who was there before."""
         owner = _owner(track, tracks, seen, now_s)
         if owner is not track:
             owner.exchange(track)
             owner.asked_s, track.is_unsure = now_s, track.known is not None
         elif track.known is not None and likeness(track.known, seen) < OTHER_PERSON:
-            return track
+            return True
         owner.learn(seen, _WEIGHT)
         owner.person = self._named(owner, seen)
-        return None
+        return False
 
     def _named(self, track: Track, seen: Embedding) -> str:
         """Whom of the enrolled people a look shows; a name is kept while nothing speaks against it."""

@@ -13,6 +13,7 @@ from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.types import AlignedFace, SwappedFace
 
 _NO_FACE = "No face is seen."
+_NOBODY = "No face to swap is seen."
 _NOT_READY = "No swap of this face is finished yet."
 _NOT_HIDDEN = "The face is turned too far away, or lies outside the picture."
 
@@ -102,7 +103,7 @@ def reason(begun: Begun, swap: Swap | None, done: set[int]) -> str:
     """Why faces are not swapped although nothing failed."""
     bare = [aligned for aligned in begun.cuts if aligned.face.track_id not in done]
     if not bare:
-        return _NO_FACE
+        return _NOBODY if begun.found.others else _NO_FACE
     return _NOT_HIDDEN if made_for(bare[0], begun.timestamp_ns, swap) else _NOT_READY
 
 

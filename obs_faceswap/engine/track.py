@@ -89,6 +89,7 @@ class Track:
     depth: Floats  # (468,)
     presence: float
     seen_s: float  # when the mesh last held
+    since_s: float = 0.0  # when it was first seen
     looked_s: float = 0.0  # when it was last looked for
     trusted_s: float = -math.inf  # when it was last good enough to be swapped
     doubt: float = 0.0  # mean of the checks that a swap needs, see finder

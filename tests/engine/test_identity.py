@@ -1,0 +1,128 @@
+"""Who is who after a crossing, an absence and a cut, in painted scenes with a recognition network."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from painted import ANNE, BEN, Person, Stream, is_on
+
+from obs_faceswap.engine.errors import ModelError
+from obs_faceswap.engine.settings import Settings, Who
+
+SETTINGS = Settings(smoothing=0)
+LOW = 20  # frames in which the network has looked at everybody often enough
+
+
+@pytest.fixture(autouse=True)
+def own_home(home):
+    """Nobody is enrolled."""
+    return home
+
+
+def crossed(stream, settings=SETTINGS, frames=3):
+    """Ben steps before Anne and they part again, Anne to the right."""
+    stream.see(ANNE, BEN, frames=LOW, settings=settings)
+    for x in range(230, 84, -10):
+        stream.see(ANNE, replace(BEN, x=x), settings=settings)
+    stream.see(replace(BEN, x=84), frames=2, settings=settings)
+    for step in range(1, 9):
+        here = replace(ANNE, x=84 + 16 * step), replace(BEN, x=84 - 3 * step)
+        stream.see(*here, settings=settings)
+    return here, stream.see(*here, frames=frames, settings=settings)
+
+
+def test_after_a_crossing_the_swap_is_on_the_same_person():
+    stream = Stream(recognizes=True)
+    first = stream.see(ANNE, BEN).target
+    (anne, _), found = crossed(stream)
+    assert is_on(found.target, anne)
+    assert found.target.track_id == first.track_id
+
+
+def test_after_a_crossing_everybody_has_their_track_again():
+    everybody = replace(SETTINGS, who=Who.ALL)
+    stream = Stream(recognizes=True)
+    before = {is_on(face, ANNE): face.track_id for face in stream.see(ANNE, BEN, settings=everybody).targets}
+    (anne, ben), found = crossed(stream, everybody, frames=20)
+    for face in found.targets:
+        assert is_on(face, anne) or is_on(face, ben)
+        assert face.track_id == before[is_on(face, anne)]
+
+
+def test_who_comes_back_elsewhere_is_the_target_again():
+    stream = Stream(recognizes=True)
+    first = stream.see(ANNE, BEN, frames=LOW).target
+    stream.see(BEN, frames=10)
+    there = replace(ANNE, x=60, y=190, side=40)
+    found = stream.see(there, BEN, frames=6)
+    assert is_on(found.target, there)
+    assert found.target.track_id == first.track_id
+
+
+def test_who_comes_back_after_long_is_chosen_before_others():
+    stream = Stream(recognizes=True)
+    stream.see(ANNE, frames=LOW)
+    stream.see(frames=60)
+    larger = replace(BEN, side=90)
+    assert is_on(stream.see(larger, ANNE, frames=6).target, ANNE)
+
+
+def test_after_a_cut_the_same_person_is_swapped():
+    stream = Stream(recognizes=True)
+    stream.see(ANNE, frames=LOW)
+    elsewhere, larger = replace(ANNE, x=250, side=40), replace(BEN, x=90, side=90)
+    assert is_on(stream.see(elsewhere, larger, seed=1).target, elsewhere)
+    plain = Stream()
+    plain.see(ANNE, frames=LOW)
+    assert is_on(plain.see(elsewhere, larger, seed=1).target, larger)  # the network makes the difference
+
+
+def test_somebody_else_in_the_same_place_does_not_take_the_swap():
+    stream = Stream(recognizes=True)
+    stream.see(ANNE, frames=LOW)
+    stream.see(frames=5)
+    found = stream.see(replace(BEN, x=ANNE.x, y=ANNE.y, side=ANNE.side))
+    assert found.target is None
+    assert len(found.others) >= 1
+    assert stream.see(replace(BEN, x=ANNE.x, y=ANNE.y, side=ANNE.side), frames=40).target is not None
+
+
+def test_one_face_is_looked_at_in_a_frame_and_none_for_long_when_nothing_happens():
+    stream = Stream(recognizes=True)
+    stream.see(ANNE, BEN, frames=2)
+    for _ in range(40):
+        before = len(stream.recognizer.looks)
+        stream.see(ANNE, BEN)
+        assert len(stream.recognizer.looks) - before <= 1
+    settled = len(stream.recognizer.looks)
+    assert settled <= 2 * 3
+    stream.see(ANNE, BEN, frames=90)
+    assert len(stream.recognizer.looks) == settled
+
+
+def test_a_look_that_fails_changes_nothing(monkeypatch):
+    stream = Stream(recognizes=True)
+
+    def fail(picture, kps):
+        raise ModelError("no numbers")
+
+    monkeypatch.setattr(stream.recognizer, "embedding", fail)
+    found = stream.see(ANNE, BEN, frames=5)
+    assert is_on(found.target, ANNE)
+
+
+def test_tiny_faces_are_not_looked_at():
+    stream = Stream(640, 240, recognizes=True)
+    stream.see(Person(40, 550, 170, 20), frames=5)
+    assert stream.recognizer.looks == []
+
+
+def test_a_face_turned_away_is_not_looked_at():
+    from obs_faceswap.engine.align import CANONICAL_FACE
+    from obs_faceswap.engine.identity import is_turned
+
+    for degrees, turned in ((0, False), (20, False), (50, True), (-50, True), (90, True)):
+        cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+        x = CANONICAL_FACE[:, 0] * cos + CANONICAL_FACE[:, 2] * sin
+        points = np.column_stack([x, -CANONICAL_FACE[:, 1]]).astype(np.float32) * 10
+        assert is_turned(points) is turned
