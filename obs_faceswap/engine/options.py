@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from obs_faceswap.engine.choices import Keep, Switch
+from obs_faceswap.engine.errors import SettingsError
+
 Value = bool | int | float | str
 
 
@@ -84,3 +87,68 @@ PERFORMANCE = "Speed"
 SOUND = "Delay and sound"
 
 SAME = "same"  # a stage's device: the one of the setting `device`
+
+SWITCH_CHOICES = ((Switch.OFF, "Off"), (Switch.ON, "On"))
+KEEP_CHOICES = (
+    (Keep.AUTO, "Automatic (photo faces: yes, models: no)"),
+    (Keep.YES, "Yes"),
+    (Keep.NO, "No"),
+)
+EYE_CHOICES = (
+    (Keep.AUTO, "Automatic (they move as yours do)"),
+    (Keep.YES, "Yes"),
+    (Keep.NO, "No (photo faces: a fixed gaze)"),
+)
+
+
+def gamma(color: str, before: bool) -> Any:
+    """One color of one of both gammas."""
+    key, where = ("pre", "what the model sees") if before else ("post", "the new face")
+    return number(
+        1.0, 0.01, 4.0, 0.01, f"{color} gamma {'before' if before else 'after'} the model",
+        f"Above 1 {where} has more {color.lower()}, below 1 less.", MODEL, shown=Shown.DFM,
+        deepfacelive=f"{key}_gamma_{color.lower()} 1",
+    )  # fmt: skip
+
+
+def region(part: str) -> Any:
+    """One of the parts of a face that a parser knows."""
+    return declare(
+        Kind.CHOICE, Switch.ON, f"Swap: {part.lower()}", "Off leaves your own.", MASK,
+        choices=SWITCH_CHOICES, shown=Shown.PARSER,
+    )  # fmt: skip
+
+
+def box_side(side: str) -> Any:
+    """One side of the box that the mask is cut to."""
+    return number(
+        0.0, 0.0, 50.0, 0.1, f"Mask cut at the {side}",
+        "Nothing beyond is swapped. Percent of the crop's side; Mask blur softens it.", MASK, unit="%",
+    )  # fmt: skip
+
+
+def checked(option: Option, value: Value) -> Value:
+    """The value in its declared type; raises SettingsError when it is out of range."""
+    if option.kind is Kind.NUMBER:
+        return _checked_number(option, value)
+    if option.kind is Kind.CHOICE:
+        for known, _ in option.choices:
+            if value == known:
+                return known
+        names = ", ".join(known for known, _ in option.choices)
+        raise SettingsError(f"{option.key} is “{value}”. Use one of: {names}.")
+    if not isinstance(value, str):
+        raise SettingsError(f"{option.key} is {value!r}. Expected a text.")
+    return value
+
+
+def _checked_number(option: Option, value: Value) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise SettingsError(f"{option.key} is {value!r}. Expected a number.") from None
+    if not option.minimum <= number <= option.maximum:  # also refuses NaN
+        raise SettingsError(
+            f"{option.key} is {number:g}. Expected {option.minimum:g} to {option.maximum:g}{option.unit}."
+        )
+    return number

@@ -28,7 +28,9 @@ from obs_faceswap.engine.choices import (
 )
 from obs_faceswap.engine.errors import SettingsError
 from obs_faceswap.engine.options import (
+    EYE_CHOICES,
     FACE,
+    KEEP_CHOICES,
     LOOK,
     MASK,
     MODEL,
@@ -37,13 +39,18 @@ from obs_faceswap.engine.options import (
     PRIVACY,
     SAME,
     SOUND,
+    SWITCH_CHOICES,
     TRACKING,
     Kind,
     Option,
     Shown,
     Value,
+    box_side,
+    checked,
     declare,
+    gamma,
     number,
+    region,
 )
 
 __all__ = [
@@ -84,44 +91,6 @@ __all__ = [
     "option",
     "with_texts",
 ]
-
-_SWITCH_CHOICES = ((Switch.OFF, "Off"), (Switch.ON, "On"))
-_KEEP_CHOICES = (
-    (Keep.AUTO, "Automatic (photo faces: yes, models: no)"),
-    (Keep.YES, "Yes"),
-    (Keep.NO, "No"),
-)
-_EYE_CHOICES = (
-    (Keep.AUTO, "Automatic (they move as yours do)"),
-    (Keep.YES, "Yes"),
-    (Keep.NO, "No (photo faces: a fixed gaze)"),
-)
-
-
-def _gamma(color: str, before: bool) -> Any:
-    """One color of one of both gammas."""
-    key, where = ("pre", "what the model sees") if before else ("post", "the new face")
-    return number(
-        1.0, 0.01, 4.0, 0.01, f"{color} gamma {'before' if before else 'after'} the model",
-        f"Above 1 {where} has more {color.lower()}, below 1 less.", MODEL, shown=Shown.DFM,
-        deepfacelive=f"{key}_gamma_{color.lower()} 1",
-    )  # fmt: skip
-
-
-def _region(part: str) -> Any:
-    """One of the parts of a face that a parser knows."""
-    return declare(
-        Kind.CHOICE, Switch.ON, f"Swap: {part.lower()}", "Off leaves your own.", MASK,
-        choices=_SWITCH_CHOICES, shown=Shown.PARSER,
-    )  # fmt: skip
-
-
-def _box_side(side: str) -> Any:
-    """One side of the box that the mask is cut to."""
-    return number(
-        0.0, 0.0, 50.0, 0.1, f"Mask cut at the {side}",
-        "Nothing beyond is swapped. Percent of the crop's side; Mask blur softens it.", MASK, unit="%",
-    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,14 +188,14 @@ class Settings:
     )  # fmt: skip
     keep_mouth: Keep = declare(
         Kind.CHOICE, Keep.AUTO, "Keep my mouth's inside", "Shows your own teeth and tongue when you speak.",
-        LOOK, choices=_KEEP_CHOICES,
+        LOOK, choices=KEEP_CHOICES,
     )  # fmt: skip
     keep_eyes: Keep = declare(
         Kind.CHOICE, Keep.AUTO, "Keep my eyes",
         "Shows your own eyes in the new face. Automatic: a photo face's eyes look and blink as yours do; a "
         "model makes its own.",
         LOOK,
-        choices=_EYE_CHOICES,
+        choices=EYE_CHOICES,
     )  # fmt: skip
     face_scale: float = number(
         1.0, 0.5, 1.5, 0.01, "Face size", "Makes the swapped face larger or smaller.", LOOK,
@@ -291,18 +260,18 @@ class Settings:
         Kind.CHOICE, Switch.OFF, "Two passes",
         "Gives the model its own face once more: closer to the other person, less of your expression, twice "
         "the time.",
-        MODEL, choices=_SWITCH_CHOICES, shown=Shown.DFM, deepfacelive="two_pass off",
+        MODEL, choices=SWITCH_CHOICES, shown=Shown.DFM, deepfacelive="two_pass off",
     )  # fmt: skip
     presharpen: float = number(
         0.0, 0.0, 10.0, 0.1, "Sharpen before the model", "Helps with a soft camera.", MODEL,
         shown=Shown.DFM, deepfacelive="presharpen_amount 0",
     )  # fmt: skip
-    pre_gamma_red: float = _gamma("Red", before=True)
-    pre_gamma_green: float = _gamma("Green", before=True)
-    pre_gamma_blue: float = _gamma("Blue", before=True)
-    post_gamma_red: float = _gamma("Red", before=False)
-    post_gamma_green: float = _gamma("Green", before=False)
-    post_gamma_blue: float = _gamma("Blue", before=False)
+    pre_gamma_red: float = gamma("Red", before=True)
+    pre_gamma_green: float = gamma("Green", before=True)
+    pre_gamma_blue: float = gamma("Blue", before=True)
+    post_gamma_red: float = gamma("Red", before=False)
+    post_gamma_green: float = gamma("Green", before=False)
+    post_gamma_blue: float = gamma("Blue", before=False)
     face_type: FaceType = declare(
         Kind.CHOICE, FaceType.CUSTOM, "Face type", "What the model was trained on; it decides the cut-out.",
         MODEL,
@@ -328,15 +297,15 @@ class Settings:
     exclude_moving_parts: Switch = declare(
         Kind.CHOICE, Switch.ON, "Ignore moving parts",
         "Brows, lids, lips and jaw do not move the cut-out: it stays still while you speak.", MODEL,
-        choices=_SWITCH_CHOICES, shown=Shown.DFM, deepfacelive="exclude_moving_parts on",
+        choices=SWITCH_CHOICES, shown=Shown.DFM, deepfacelive="exclude_moving_parts on",
     )  # fmt: skip
     head_mode: Switch = declare(
         Kind.CHOICE, Switch.OFF, "Head mode", "A larger cut-out that keeps the back of a turned head.", MODEL,
-        choices=_SWITCH_CHOICES, shown=Shown.DFM, deepfacelive="head_mode off",
+        choices=SWITCH_CHOICES, shown=Shown.DFM, deepfacelive="head_mode off",
     )  # fmt: skip
     freeze_rotation: Switch = declare(
         Kind.CHOICE, Switch.OFF, "Keep the cut-out level", "It does not turn when you tilt your head.", MODEL,
-        choices=_SWITCH_CHOICES, shown=Shown.DFM, deepfacelive="freeze_z_rotation off",
+        choices=SWITCH_CHOICES, shown=Shown.DFM, deepfacelive="freeze_z_rotation off",
     )  # fmt: skip
     occlusion: Occlusion = declare(
         Kind.CHOICE, Occlusion.AUTO, "Keep in front",
@@ -355,24 +324,24 @@ class Settings:
         "An XSeg, a face parser or a network of faces or hair in the folder of networks; see docs/masks.md.",
         MASK, shown=Shown.OCCLUDER,
     )  # fmt: skip
-    region_skin: Switch = _region("Skin")
-    region_brows: Switch = _region("Brows")
-    region_eyes: Switch = _region("Eyes")
-    region_glasses: Switch = _region("Glasses")
-    region_nose: Switch = _region("Nose")
-    region_mouth: Switch = _region("Mouth's inside")
-    region_lips: Switch = _region("Lips")
+    region_skin: Switch = region("Skin")
+    region_brows: Switch = region("Brows")
+    region_eyes: Switch = region("Eyes")
+    region_glasses: Switch = region("Glasses")
+    region_nose: Switch = region("Nose")
+    region_mouth: Switch = region("Mouth's inside")
+    region_lips: Switch = region("Lips")
     mask_source: Switch = declare(
         Kind.CHOICE, Switch.ON, "Mask of your face", "Swaps only what the model takes for your face.", MASK,
-        choices=_SWITCH_CHOICES, shown=Shown.DFM, deepfacelive="face_mask_source on",
+        choices=SWITCH_CHOICES, shown=Shown.DFM, deepfacelive="face_mask_source on",
     )  # fmt: skip
     mask_celeb: Switch = declare(
         Kind.CHOICE, Switch.ON, "Mask of the new face", "Shows only what the model takes for the new face.",
-        MASK, choices=_SWITCH_CHOICES, shown=Shown.DFM, deepfacelive="face_mask_celeb on",
+        MASK, choices=SWITCH_CHOICES, shown=Shown.DFM, deepfacelive="face_mask_celeb on",
     )  # fmt: skip
     mask_landmarks: Switch = declare(
         Kind.CHOICE, Switch.OFF, "Mask of the landmarks", "Swaps only what lies within your face's outline.",
-        MASK, choices=_SWITCH_CHOICES, deepfacelive="face_mask_lmrks off",
+        MASK, choices=SWITCH_CHOICES, deepfacelive="face_mask_lmrks off",
     )  # fmt: skip
     mask_erode: float = number(
         2.2, -50.0, 50.0, 0.1, "Mask erode",
@@ -383,10 +352,10 @@ class Settings:
         11.2, 0.0, 100.0, 0.1, "Mask blur", "Softens the mask's edge. Percent of the crop's side.", MASK,
         unit="%", deepfacelive="face_mask_blur 25 px",
     )  # fmt: skip
-    mask_top: float = _box_side("top")
-    mask_right: float = _box_side("right")
-    mask_bottom: float = _box_side("bottom")
-    mask_left: float = _box_side("left")
+    mask_top: float = box_side("top")
+    mask_right: float = box_side("right")
+    mask_bottom: float = box_side("bottom")
+    mask_left: float = box_side("left")
     coverage: float = finding.COVERAGE
     align_x: float = finding.ALIGN_X
     align_y: float = finding.ALIGN_Y
@@ -455,7 +424,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         for option in OPTIONS:
-            object.__setattr__(self, option.key, _checked(option, getattr(self, option.key)))
+            object.__setattr__(self, option.key, checked(option, getattr(self, option.key)))
 
 
 def _option(declared: Field[Any]) -> Option:
@@ -473,33 +442,6 @@ def option(key: str) -> Option:
     except KeyError:
         known = ", ".join(_BY_KEY)
         raise SettingsError(f"There is no setting “{key}”. Use one of: {known}.") from None
-
-
-def _checked(option: Option, value: Value) -> Value:
-    """The value in its declared type; raises SettingsError when it is out of range."""
-    if option.kind is Kind.NUMBER:
-        return _checked_number(option, value)
-    if option.kind is Kind.CHOICE:
-        for known, _ in option.choices:
-            if value == known:
-                return known
-        names = ", ".join(known for known, _ in option.choices)
-        raise SettingsError(f"{option.key} is “{value}”. Use one of: {names}.")
-    if not isinstance(value, str):
-        raise SettingsError(f"{option.key} is {value!r}. Expected a text.")
-    return value
-
-
-def _checked_number(option: Option, value: Value) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise SettingsError(f"{option.key} is {value!r}. Expected a number.") from None
-    if not option.minimum <= number <= option.maximum:  # also refuses NaN
-        raise SettingsError(
-            f"{option.key} is {number:g}. Expected {option.minimum:g} to {option.maximum:g}{option.unit}."
-        )
-    return number
 
 
 def with_texts(settings: Settings, texts: dict[str, str]) -> Settings:
@@ -521,7 +463,7 @@ def from_stored(stored: dict[str, Value]) -> tuple[Settings, list[str]]:
         if opt.key not in stored:
             continue
         try:
-            good[opt.key] = _checked(opt, stored[opt.key])
+            good[opt.key] = checked(opt, stored[opt.key])
         except SettingsError as error:
             complaints.append(f"{error} The default {opt.default} is used.")
     return Settings(**good), complaints

@@ -52,6 +52,10 @@ def test_other_settings_act_on_the_next_frame_without_a_load():
         ({"device": "cpu"}, True),
         ({"detector_device": "cpu"}, True),
         ({"landmarks_device": "cpu"}, True),
+        ({"occlusion_device": "cpu"}, True),
+        ({"occlusion": "off"}, True),
+        ({"occlusion": "network", "occlusion_network": "xseg"}, True),
+        ({"region_skin": "off"}, False),
         ({"face_file": "other.png"}, False),  # while a face of the list is worn
         ({"smoothing": 10.0}, False),
     ],
