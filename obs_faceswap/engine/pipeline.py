@@ -51,6 +51,7 @@ logger = logging.getLogger(__name__)
 _FRAME_ERRORS = (FaceSwapError, cv2.error, ArithmeticError, ValueError, IndexError)
 
 _MOVED = 0.4  # parts of a face's size that one may have moved since it was lost
+_NO_SIZE_PX = 4  # no face is that small
 _MOST_LOOKS = 16
 _NANOSECONDS = 1e9
 _NO_PLAN = Plan()
@@ -178,6 +179,7 @@ class Pipeline:
         notice = ""
         if not done or len(done) < len(self._wardrobe.wearing(begun.found.targets)):
             notice = str(fault) if fault is not None else reason(begun, swap, done)
+        notice = " ".join(filter(None, (notice, self._networks.enroller.news(frame.timestamp_ns))))
         stages_ms = begun.stages_ms | (swap.stages_ms if swap is not None else {}) | watch.stages_ms
         return Result(shown, _faces(begun.found), stages_ms, notice, _own_fault(fault))
 
@@ -198,7 +200,7 @@ class Pipeline:
                     faults.append(_noted(error))
             if done and not self._wardrobe.fills_frame:
                 with watch(Stage.OTHERS):
-                    _cover_bare(frame, begun, done)
+                    done = done if _cover_bare(frame, begun, done) else set()
         except _FRAME_ERRORS as error:
             done, faults = set(), [_noted(error)]
         return done, next((fault for fault in faults if fault is not None), None)
@@ -376,12 +378,14 @@ def _around(landmarks: Points) -> Points:
     return np.asarray([low - (high - low) * _MOVED, high + (high - low) * _MOVED], np.float32)
 
 
-def _cover_bare(frame: Frame, begun: Begun, done: set[int]) -> None:
-    """Covers those of several faces that could not be swapped."""
-    if begun.settings.cover is not Cover.ORIGINAL:
-        for face in begun.found.targets:
-            if face.track_id not in done:
-                cover_region(frame, face.landmarks)
+def _cover_bare(frame: Frame, begun: Begun, done: set[int]) -> bool:
+    """Covers those of several faces that could not be swapped; False if it is not known where they are."""
+    if begun.settings.cover is Cover.ORIGINAL:
+        return True
+    bare = [face.landmarks for face in begun.found.targets if face.track_id not in done]
+    for landmarks in bare:
+        cover_region(frame, landmarks)
+    return all(float(np.ptp(landmarks, axis=0).min()) > _NO_SIZE_PX for landmarks in bare)
 
 
 def _checked(swapped: SwappedFace, aligned: AlignedFace) -> SwappedFace:
