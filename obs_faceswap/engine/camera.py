@@ -27,11 +27,11 @@ _LONGEST_GAP_S = 1.0
 _ROUNDS = 4  # at the start; later one a measurement
 
 _PART = 0.3  # of the face's box on each side of its middle: there is nothing but face
-_LARGEST, _SMALLEST = 96, 16  # px, half of the side of what is measured
+_LARGEST, _SMALLEST = 72, 16  # px, half of the side of what is measured
 
 _SIGMAS = (1.0, math.sqrt(3), math.sqrt(12))  # px; one after the other they make 1, 2 and 4
 _NOISE = (0.669, 0.0251, 0.0063)  # what of white noise's variance is in the bands between: sums of squares
-_LEAST_DETAIL = 0.09  # squared levels: a face with less in a coarse band has no detail to judge by
+_LEAST_DETAIL = 0.25  # squared levels: a face with less in the coarser band has no detail to judge by
 _ALMOST_NONE = 0.01  # the same of a fine band, which a soft picture leaves empty
 _MOST_NOISE = 0.5  # of a band's variance, or it says nothing
 
