@@ -115,16 +115,27 @@ def blazeface(faces=()) -> bytes:
 
 
 def yunet(faces=(), side=320) -> bytes:
-    """A YuNet that sees (stride, cell's index, class score, objectness, 4 of box, 10 of points) as faces."""
+    """A YuNet that sees (stride, cell's index, class score, objectness, 4 of box, 10 of points) as faces.
+
+    A side of None leaves the input's size open; the answers are those for 320.
+    """
     answers = {
-        f"{part}_{stride}": np.zeros((1, (side // stride) ** 2, width), np.float32)
+        f"{part}_{stride}": np.zeros((1, ((side or 320) // stride) ** 2, width), np.float32)
         for part, width in YUNET_PARTS.items()
         for stride in YUNET_STRIDES
     }
     for stride, cell, score, objectness, box, points in faces:
         for part, values in zip(YUNET_PARTS, (score, objectness, box, points), strict=True):
             answers[f"{part}_{stride}"][0, cell] = values
-    return _answering("input", (1, 3, side, side), answers)
+    sides = (side, side) if side else ("height", "width")
+    return _answering("input", (1, 3, *sides), answers)
+
+
+def answering(seen, shapes) -> bytes:
+    """A network that takes a picture of a shape and gives zeros of others."""
+    return _answering(
+        "input", seen, {f"output_{n}": np.zeros(shape, np.float32) for n, shape in enumerate(shapes)}
+    )
 
 
 def _answering(name, shape, answers) -> bytes:

@@ -1,7 +1,7 @@
 """Remembering somebody from the live picture."""
 
 from obs_faceswap.engine import people
-from obs_faceswap.engine.errors import FaceSwapError
+from obs_faceswap.engine.errors import FaceSwapError, PeopleError
 from obs_faceswap.engine.identity import Recognition, is_turned
 from obs_faceswap.engine.picture import Picture
 from obs_faceswap.engine.templates import five_points
@@ -14,11 +14,15 @@ _NEWS_NS = 8_000_000_000  # long enough to be read
 
 
 class Enroller:
-    """Enrolls the face that is swapped, when it is asked to."""
+    """Enrolls the face that is swapped, when it is asked to.
+
+    Attributes:
+        label: how the recognition network calls itself.
+    """
 
     def __init__(self, network: Recognition | None = None, label: str = "") -> None:
         """Takes the recognition network, if there is one, and how it calls itself."""
-        self._network, self._label = network, label
+        self._network, self.label = network, label
         self._is_asked = False
         self._news, self._news_ns = "", 0
 
@@ -48,14 +52,18 @@ class Enroller:
         """What came of it, for some seconds."""
         return self._news if 0 <= timestamp_ns - self._news_ns < _NEWS_NS else ""
 
-    def _enroll(self, picture: Picture, face: Face | None, name: str) -> str:
+    def numbers_of(self, picture: Picture, face: Face) -> list[float]:
+        """What the recognition network says of a face; raises PeopleError or ModelError."""
         if self._network is None:
-            return NO_RECOGNIZER
+            raise PeopleError(NO_RECOGNIZER)
+        if is_turned(face.landmarks):
+            raise PeopleError("That face is turned too far away to be enrolled. Take a view from the front.")
+        return [float(number) for number in self._network.embedding(picture, five_points(face.landmarks))]
+
+    def _enroll(self, picture: Picture, face: Face | None, name: str) -> str:
         if face is None:
             return "Nobody is swapped now, so nobody was enrolled. Look at the camera and try again."
-        if is_turned(face.landmarks):
-            return "That face is turned too far away to be enrolled. Look at the camera and try again."
-        embedding = self._network.embedding(picture, five_points(face.landmarks))
-        person = people.enroll(name.strip() or people.free_name(), self._label, embedding.tolist())
+        numbers = self.numbers_of(picture, face)
+        person = people.enroll(name.strip() or people.free_name(), self.label, numbers)
         looks = f", by {person.looks} looks" if person.looks > 1 else ""
         return f"Enrolled “{person.name}”{looks}. Press Refresh to see the name in the lists."

@@ -25,7 +25,11 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Live face sw
 models_app = typer.Typer(help="The networks: list, fetch, verify.", invoke_without_command=True)
 faces_app = typer.Typer(help="The installed faces: list, add, remove.", invoke_without_command=True)
 networks_app = typer.Typer(help="Your own networks for photo faces: list, add.", invoke_without_command=True)
+people_app = typer.Typer(
+    help="The people known by name: list, add, rename, remove.", invoke_without_command=True
+)
 app.add_typer(models_app, name="models")
+app.add_typer(people_app, name="people")
 app.add_typer(networks_app, name="networks")
 app.add_typer(faces_app, name="faces")
 
@@ -309,6 +313,68 @@ def networks_add(
 
     network = own_networks.add(path, name)
     typer.echo(f"{network.name} is installed, as a network of the kind “{network.role}”.")
+
+
+@people_app.callback()
+def people_(context: typer.Context) -> None:
+    """The people known by name; alone it lists them."""
+    if context.invoked_subcommand is None:
+        people_list()
+
+
+@people_app.command("list")
+def people_list() -> None:
+    """List the people whom a recognition network knows by name."""
+    from obs_faceswap.engine import people
+
+    found = people.enrolled()
+    for person in found:
+        typer.echo(f"{person.name}: {person.looks} look{'s' * (person.looks > 1)}, network {person.network}")
+    if not found:
+        typer.echo("Nobody is enrolled. Enroll somebody: obs-faceswap people add NAME PICTURE")
+
+
+@people_app.command("add")
+def people_add(
+    name: Annotated[
+        str, typer.Argument(help="What to call them. A name that is there is known better then.")
+    ],
+    pictures: Annotated[
+        list[Path], typer.Argument(metavar="PICTURE...", help="Pictures of that person alone.")
+    ],
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting, e.g. recognizer=w600k_r50."),
+    ] = None,
+    models_from: ModelsFrom = None,
+) -> None:
+    """Enroll somebody from pictures; only a recognition network's numbers are kept."""
+    from obs_faceswap.engine.enroll_pictures import enroll_pictures
+
+    fetch_weights(models_from)
+    person = enroll_pictures(name, pictures, with_texts(Settings(), parsed_settings(set_ or [])), models_from)
+    typer.echo(f"{person.name} is enrolled. In OBS, press Refresh in the filter's panel to see the name.")
+
+
+@people_app.command("rename")
+def people_rename(
+    name: Annotated[str, typer.Argument(help="Somebody enrolled.")],
+    new: Annotated[str, typer.Argument(metavar="NEW_NAME", help="What to call them from now on.")],
+) -> None:
+    """Give somebody another name."""
+    from obs_faceswap.engine import people
+
+    people.rename(name, new)
+    typer.echo(f"{name} is called {new} now.")
+
+
+@people_app.command("remove")
+def people_remove(name: Annotated[str, typer.Argument(help="Somebody enrolled.")]) -> None:
+    """Forget somebody."""
+    from obs_faceswap.engine import people
+
+    people.remove(name)
+    typer.echo(f"{name} is forgotten.")
 
 
 @app.command()
