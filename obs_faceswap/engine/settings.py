@@ -224,7 +224,7 @@ class Settings:
         LOOK, choices=((Blending.MASK, "By the mask"), (Blending.POISSON, "Seamless (Poisson)")),
     )  # fmt: skip
     camera_match: CameraFit = declare(
-        Kind.CHOICE, CameraFit.AUTO, "Fit to the camera",
+        Kind.CHOICE, CameraFit.OFF, "Fit to the camera",
         "Makes the face as sharp and as grainy as your camera's picture.", LOOK,
         choices=((CameraFit.AUTO, "Automatic"), (CameraFit.OFF, "Off")),
     )  # fmt: skip
