@@ -93,7 +93,7 @@ def texture_of(luma: npt.NDArray[Any]) -> Texture:
 
 def _detail(band: Floats, noise: float) -> float | None:
     """The variance of a band without its noise; None if that is most of it."""
-    variance = float(np.square(band).mean())
+    variance = cv2.norm(band) ** 2 / band.size
     if noise > max(_MOST_NOISE * variance, _ALMOST_NONE):
         return None
     return max(variance - noise, _ALMOST_NONE)
@@ -186,7 +186,8 @@ class CameraMatch:
     """The correction of one face's swaps, steady in time; call `look`, then put the swap into the frame, then
     call `correct`.
 
-    It is measured five times a second and followed slowly. The grain stands still as long as the camera's
+    It is measured five times a second and followed slowly; but for the first time, the live face in one frame
+    and the swap in the next, so that no frame takes long. The grain stands still as long as the camera's
     does: in a still picture, or one that is shown twice.
     """
 
@@ -195,7 +196,8 @@ class CameraMatch:
         self._now = Correction()
         self._measured_ns = self._seen_ns = 0
         self._place: Roi | None = None
-        self._live: Texture | None = None
+        self._live: Texture | None = None  # until the swap is compared with it
+        self._is_fresh = False  # it is this frame's
         self._watched: tuple[Roi, Luma] | None = None
         self._random = np.random.default_rng(1)
         self._offset = (0, 0)
@@ -207,7 +209,7 @@ class CameraMatch:
             frame: before anything is changed.
             landmarks: the face's, (468, 2) in frame pixels.
         """
-        self._live, self._place = None, middle_of(frame, landmarks)
+        self._place, self._is_fresh = middle_of(frame, landmarks), False
         if self._place is None:
             return
         self._move_grain(frame, self._place)
@@ -216,7 +218,7 @@ class CameraMatch:
             self._wanted = None
         since_s = (frame.timestamp_ns - self._measured_ns) / 1e9
         if self._wanted is None or since_s >= _MEASURED_EVERY_S:
-            self._live = texture_of(luma_of(frame, self._place))
+            self._live, self._is_fresh = texture_of(luma_of(frame, self._place)), True
             self._measured_ns = frame.timestamp_ns
         part = 1 - math.exp(-max(gap_s, 0) / _SMOOTHING_S)
         if self._wanted is not None:
@@ -233,8 +235,9 @@ class CameraMatch:
         """
         if self._place is None:
             return
-        if self._live is not None:
+        if self._live is not None and (self._wanted is None or not self._is_fresh):
             self._measure(luma_of(frame, self._place), self._live)
+            self._live = None
         if not self._now.is_nothing:
             _change(frame, roi, weights, self._now, self._offset)
 
