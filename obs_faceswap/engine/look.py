@@ -30,12 +30,12 @@ class Look:
         if fits:
             self._camera.look(frame, aligned.face.landmarks)
         roi = merge(frame, swapped, aligned.warp, mask, settings)
-        worse = finishing.is_wanted(settings)
-        if roi is None or not (worse or fits):
+        changed = finishing.is_wanted(settings)
+        if roi is None or not (changed or fits):
             return roi is not None
         weights = weights_in(roi, swapped, aligned.warp, mask, settings)
-        if worse:
-            finishing.finish(frame, roi, weights, settings, 1 / scale_of(aligned.warp))
         if fits:
             self._camera.correct(frame, roi, weights)
+        if changed:  # last: what the user asks for is not to be corrected
+            finishing.finish(frame, roi, weights, settings, 1 / scale_of(aligned.warp))
         return True
