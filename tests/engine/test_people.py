@@ -6,10 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from fake_engine import FakeFinder, FakeSwapper, face_at, frame_of, networks_of, painted
+from stream_engine import StreamEngine
 
 from obs_faceswap.engine import assignment, people
 from obs_faceswap.engine.enroll import Enroller
 from obs_faceswap.engine.errors import FaceError, ModelError, PeopleError
+from obs_faceswap.engine.exchange import Exchange
 from obs_faceswap.engine.faces import FaceKind
 from obs_faceswap.engine.finder import Found
 from obs_faceswap.engine.picture import Picture
@@ -18,6 +20,7 @@ from obs_faceswap.engine.settings import CameraFit, ColorTransfer, Cover, OtherF
 from obs_faceswap.engine.types import Shown
 from obs_faceswap.engine.wardrobe import Wardrobe
 from obs_faceswap.engine.wear import Worn
+from obs_faceswap.engine.worker import Worker
 
 PLAIN = Settings(color_transfer=ColorTransfer.NONE, camera_match=CameraFit.OFF)
 LEFT, RIGHT = face_at(80, 120), face_at(230, 120, track_id=2)
@@ -158,6 +161,16 @@ def test_the_button_enrolls_the_first_face_of_the_next_frame(home):
     result = engine.process(frame_of(1), replace(PLAIN, person_name="Anne"))
     assert people.names() == ["Anne"]
     assert "Enrolled “Anne”" in result.notice
+
+
+def test_a_filter_without_an_engine_enrolls_nobody_and_one_with_it_tells_it(home):
+    worker = Worker(Exchange(), PLAIN, load=lambda settings, running: StreamEngine())
+    worker.enroll()
+    while worker._engine is None:
+        worker.step()
+    assert not hasattr(worker._engine, "enrolled")
+    worker.enroll()
+    assert worker._engine.enrolled
 
 
 # --- the table ---

@@ -330,6 +330,16 @@ def test_the_live_face_is_taken_as_neutral(make, monkeypatch):
     assert told == [1]
 
 
+def test_who_is_swapped_is_enrolled(make, monkeypatch):
+    made, _ = make()
+    told = []
+    monkeypatch.setattr(made._worker, "enroll", lambda: told.append(1))
+    made.enroll()
+    made.stop_engine()
+    made.enroll()  # without an engine nobody is swapped
+    assert told == [1]
+
+
 def test_the_panel_is_left_alone_while_the_user_changes_something(make, obs, monkeypatch):
     made, address = make()
     made.keep()
