@@ -83,6 +83,10 @@ class Chooser:
         self.targets = [track for track in self.targets if track in tracks]
         self._look_until_s = now_s + _WAIT_TO_KNOW_S
 
+    def forget_numbers(self) -> None:
+        """Another recognition network has other numbers."""
+        self._remembered = None
+
     def lose(self, stranger: Track, now_s: float) -> None:
         """Somebody else stands where the one chosen face was; nobody takes its place for a while."""
         if stranger in self.targets:

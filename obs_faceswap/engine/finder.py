@@ -51,7 +51,6 @@ _NEAR = 1.0  # face sizes: a face that turns up nearer to where the target was l
 _ALIKE = 2.0  # and at most so many times larger or smaller
 
 _LOOKS_AT_ONCE = 4  # of a recognition network, at the start and at a cut
-_GAP_S = 0.1  # without a sighting: somebody else may be there now
 _FRAME_S = 1 / 30  # between frames whose timestamps do not say it
 
 
@@ -152,6 +151,10 @@ class FaceFinder:
         self._cuts, self._tracks, self._chooser, self._made = old._cuts, old._tracks, old._chooser, old._made
         self._now_s, self._timestamp_ns, self._searched_s = old._now_s, old._timestamp_ns, old._searched_s
         self._views, self._views_of, self._frames = old._views, old._views_of, old._frames
+        if old._identities.network != self._identities.network:
+            self._chooser.forget_numbers()
+            for track in self._tracks:
+                track.known, track.looks = None, 0
 
     @property
     def _targets(self) -> list[Track]:
@@ -201,21 +204,17 @@ class FaceFinder:
         """Looks for each face where it was last."""
         others = sorted((t for t in self._tracks if t not in self._targets), key=lambda t: t.looked_s)
         for track in [*others[:_OTHERS_A_FRAME], *self._targets]:
-            track.looked_s = self._now_s
+            was_lost, track.looked_s = track.is_lost, self._now_s
             if not _is_outside(track.box, picture):
-                self._look(picture, track)
+                self._look(picture, track, was_lost)
 
-    def _look(self, picture: Picture, track: Track) -> None:
+    def _look(self, picture: Picture, track: Track, was_lost: bool) -> None:
         points, depth, presence = self._mesh.find(picture, *roi_of_landmarks(track.points))
         if presence < _PRESENCE_TO_HOLD or shape_error(points, depth) > _SHAPE_TO_HOLD:
             return
         if _is_near(track, box_of(points)):
-            self._update(track, points, depth, presence)
-
-    def _update(self, track: Track, points: Points, depth: Floats, presence: float) -> None:
-        """Takes a new sighting; after a gap it may be somebody else's."""
-        track.is_unsure = track.is_unsure or self._now_s - track.seen_s > _GAP_S
-        track.update(points, depth, presence, self._now_s)
+            track.is_unsure |= was_lost  # somebody else may stand there now
+            track.update(points, depth, presence, self._now_s)
 
     # --- searching ---
 
@@ -280,7 +279,8 @@ class FaceFinder:
         lost = [t for t in self._tracks if t.is_lost and _is_near(t, box)]
         lost.sort(key=lambda t: t not in self._targets)
         if lost:
-            self._update(lost[0], *face)
+            lost[0].is_unsure = True
+            lost[0].update(*face, self._now_s)
             return
         self._made += 1
         self._tracks.append(Track(self._made, *face, self._now_s, self._now_s, doubt=sighting.doubt))

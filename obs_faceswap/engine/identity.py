@@ -73,6 +73,11 @@ class Identities:
         self._roster = roster or Roster("")
 
     @property
+    def network(self) -> str:
+        """How the recognition network calls itself."""
+        return self._roster.network
+
+    @property
     def is_on(self) -> bool:
         """Whether people are told apart."""
         return self._network is not None
@@ -126,12 +131,13 @@ class Identities:
 
     def _named(self, track: Track, seen: Embedding) -> str:
         """Whom of the enrolled people a look shows; a name is kept while nothing speaks against it."""
-        likes = sorted(((likeness(seen, known), name) for name, known in self._roster.people.items()))
+        known = {name: one for name, one in self._roster.people.items() if one.shape == seen.shape}
+        likes = sorted((likeness(seen, one), name) for name, one in known.items())
         if likes and likes[-1][0] >= SAME_PERSON:
             second = likes[-2][0] if len(likes) > 1 else -1.0
             if likes[-1][0] - second >= _CLEARLY:
                 return likes[-1][1]
-        own = self._roster.people.get(track.person)
+        own = known.get(track.person)
         return track.person if own is not None and likeness(own, seen) >= OTHER_PERSON else ""
 
 

@@ -80,9 +80,9 @@ class Wardrobe:
 
     @property
     def provider(self) -> str:
-        """The device of the first face's network; empty if it has none."""
-        session = self._slots[0].session
-        return session.provider if session is not None else ""
+        """The device of the first network that a face is worn through; empty if there is none."""
+        sessions = (worn.session for worn in self._all())
+        return next((session.provider for session in sessions if session is not None), "")
 
     @property
     def notice(self) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from painted import ANNE, BEN, Person, Stream, is_on
 
+from obs_faceswap.engine import people
 from obs_faceswap.engine.errors import ModelError
 from obs_faceswap.engine.settings import Settings, Who
 
@@ -98,6 +99,36 @@ def test_one_face_is_looked_at_in_a_frame_and_none_for_long_when_nothing_happens
     assert settled <= 2 * 3
     stream.see(ANNE, BEN, frames=90)
     assert len(stream.recognizer.looks) == settled
+
+
+def test_on_a_slow_camera_nobody_is_looked_at_more_often(monkeypatch):
+    import painted
+
+    monkeypatch.setattr(painted, "FRAME_NS", 125_000_000)
+    stream = Stream(recognizes=True)
+    stream.see(ANNE, BEN, frames=20)
+    settled = len(stream.recognizer.looks)
+    stream.see(ANNE, BEN, frames=20)
+    assert len(stream.recognizer.looks) == settled
+
+
+def test_after_a_change_of_networks_old_numbers_are_not_compared():
+    stream, other = Stream(recognizes=True), Stream(recognizes=True)
+    first = stream.see(ANNE, BEN, frames=LOW).target
+    other.finder._identities._roster.network = "another"
+    other.recognizer.embedding = lambda picture, kps: np.ones(512, np.float32)
+    other.finder.adopt(stream.finder)
+    other.now_ns = stream.now_ns
+    assert other.see(ANNE, BEN, frames=LOW).target.track_id == first.track_id
+    assert is_on(other.see(replace(ANNE, x=250), frames=6, seed=1).target, replace(ANNE, x=250))
+
+
+def test_numbers_of_another_length_are_nobodys(home):
+    people.enroll("Anne", "painted", [1.0, 0.0])
+    found = Stream(recognizes=True).see(
+        ANNE, frames=3, settings=Settings(smoothing=0, who=Who.KNOWN, person_1="*")
+    )
+    assert found.target.person == ""
 
 
 def test_a_look_that_fails_changes_nothing(monkeypatch):
