@@ -40,6 +40,7 @@ _SHAPE_TO_START = 0.12
 _SHAPE_TO_HOLD = 0.17
 _DRIFT_WEIGHT = 1.5  # doubt: that residual plus 1.5 times how far the points move when the crop does
 _DOUBT_GAIN = 0.3  # weight of a new check
+_CHECK_EVERY_S = 0.1  # at most, while others are looked for in each frame
 _SETTLING = 3  # times that the mesh's own square is tried at most, until the points move less than this:
 _SETTLED = 0.02  # face sizes
 _QUARTERS = (math.pi, math.pi / 2, -math.pi / 2)
@@ -230,9 +231,9 @@ class FaceFinder:
         if self._views_of != (width, height):
             self._views, self._views_of = cycle(views[1:]), (width, height)
         chosen = views if thorough else [views[0], *islice(self._views, 1)]
-        seen = [target for target in self._targets if self._is_seen(target)]
-        if seen:
-            self._check(picture, min(seen, key=lambda target: target.checked_s))
+        for target in self._targets:
+            if self._is_seen(target) and self._now_s >= target.checked_s + _CHECK_EVERY_S:
+                self._check(picture, target)
         lost = [target for target in self._targets if not self._is_seen(target)]
         chosen = [*(_place_of(target, width, height) for target in lost), *chosen]
         for view in chosen:

@@ -253,3 +253,12 @@ def test_a_swap_is_taken_over_by_a_finder_with_other_networks(enrolled):
     after = stream.see(ANNE, BEN, settings=NAMED)
     assert [face.track_id for face in after.targets] == [face.track_id for face in before.targets]
     assert np.allclose(after.target.landmarks, before.target.landmarks, atol=1)
+
+
+def test_while_one_is_looked_for_the_others_are_not_checked_in_each_frame(monkeypatch):
+    stream, checks = Stream(), []
+    stream.see(ANNE, BEN, CARL, frames=10, settings=ALL)
+    real = stream.finder._doubt
+    monkeypatch.setattr(stream.finder, "_doubt", lambda *given: checks.append(1) or real(*given))
+    stream.see(ANNE, BEN, frames=15, settings=ALL)
+    assert 2 * 3 <= len(checks) <= 2 * 5
