@@ -258,11 +258,13 @@ def uninstall() -> int:
         shutil.rmtree(folder, ignore_errors=True)
     _demo_face().unlink(missing_ok=True)
     (data / "install.log").unlink(missing_ok=True)
-    for folder in (folders.faces_dir(), data, folders.cache_dir().parent, data.parent):
+    for folder in (folders.faces_dir(), folders.people_dir(), data, folders.cache_dir().parent, data.parent):
         _remove_if_empty(folder)
     print("Face Swap was taken away.", f"The script was removed from {len(changed)} scene collection(s).")
     if folders.faces_dir().exists():
         print(f"Your own faces are still in {folders.faces_dir()}.")
+    if folders.people_dir().exists():
+        print(f"What is known of the people you enrolled is still in {folders.people_dir()}.")
     print("On a source that has the filter, remove it under Filters; OBS keeps its settings till then.")
     return 0
 
@@ -274,7 +276,8 @@ def _remove_launcher() -> None:
 
 
 def _remove_if_empty(folder: Path) -> None:
-    if folder.is_dir() and folder.name in ("faces", "data", "obs-faceswap") and not any(folder.iterdir()):
+    is_ours = folder.name in ("faces", "people", "data", "obs-faceswap")
+    if is_ours and folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
 
 

@@ -115,6 +115,20 @@ def test_uninstalling_keeps_the_users_own_faces(machine, capsys):
     assert str(folders.faces_dir()) in capsys.readouterr().out
 
 
+def test_uninstalling_says_that_enrolled_people_are_still_known(machine, capsys):
+    install.main([])
+    capsys.readouterr()
+    folders.people_dir().mkdir(parents=True)
+    assert install.main(["--uninstall"]) == 0
+    assert "enrolled" not in capsys.readouterr().out  # an empty folder knows nobody
+    install.main([])
+    folders.people_dir().mkdir(parents=True)
+    (folders.people_dir() / "Anna.json").write_text("{}")
+    assert install.main(["--uninstall"]) == 0
+    assert str(folders.people_dir()) in capsys.readouterr().out
+    assert (folders.people_dir() / "Anna.json").exists()
+
+
 def test_uninstalling_waits_for_obs_to_close(collection, monkeypatch, capsys):
     install.main([])
     before = collection.read_bytes()
