@@ -1,4 +1,4 @@
-"""Watching a running OBS: whether it goes on, where it hangs, what it costs, and what it recorded."""
+"""Watching a running OBS: whether it goes on, where it hangs and what it costs."""
 
 import os
 import re
@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from obs_driver import is_raw, read_clip
 
 from obs_faceswap.ui.obs_websocket import ObsError
 
@@ -88,14 +87,3 @@ def slope_per_minute(seconds, values):
     if len(values) < 3:
         return 0.0
     return float(np.polyfit(np.asarray(seconds) / 60, values, 1)[0])
-
-
-def raw_times(recording, original, boxes, fps):
-    """{box: seconds into a recording at which it shows the original there}, and its length in frames."""
-    times, count = {box: [] for box in boxes}, 0
-    for image in read_clip(recording):
-        for box in boxes:
-            if is_raw(image, original, box):
-                times[box].append(count / fps)
-        count += 1
-    return times, count

@@ -2,13 +2,13 @@
 
 import json
 
-from soak.soak import problems, soak
+from soak.soak import soak
 
 SECONDS = 30.0
 
 
-def test_changing_everything_at_random(tmp_path, leaks_without):
+def test_changing_everything_at_random(tmp_path):
     told = soak(SECONDS, seed=3, folder=tmp_path)
     print(json.dumps(told))
-    assert problems(told, leaks_without) == []
+    assert told["problems"] == []
     assert told["switched_off"] > 0

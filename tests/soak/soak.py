@@ -17,6 +17,7 @@ frame was raw except while a filter was off.
 import argparse
 import json
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -26,16 +27,14 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))  # for what the tests share
 
-import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 import obs_stage  # noqa: E402
 import tiny_networks  # noqa: E402
-from obs_driver import Report, enable_filter, lend_networks, set_filter, wait_for_swaps  # noqa: E402
+from obs_driver import Report, enable_filter, lend_networks, read_clip, set_filter, wait_for_swaps  # noqa: E402
 from obs_watch import (  # noqa: E402
     HangError,
     Heartbeat,
     hangs_are_told,
-    raw_times,
     resident_mb,
     slope_per_minute,
 )
@@ -54,14 +53,17 @@ SAMPLE_EVERY_S = 5
 CHANGES = 3  # options a second and source
 OFF_CHANCE, HIDE_CHANCE = 0.05, 0.05  # a second and source
 OFF_S, HIDDEN_S = 1.0, 2.0
+SURELY_OFF_S = 3  # the film must show that it can tell raw frames
 # OBS's recorder may be so far behind what is drawn (its queue holds sixteen frames), and ahead of it.
 BEHIND_S, AHEAD_S = 0.6, 0.1
 OPEN_PART = 0.15  # the last part of the time, in which settings may let one's own face shine through
 FLAT_MB_A_MINUTE = 3.0
 LONG_S = 300.0  # shorter runs say nothing about memory
 
-# Ranges in which the middle of the face is always another one's: measured differences of 11 levels or more,
-# where raw counts as less than 5. Beyond them a user may see the live face because the settings say so.
+# Ranges and choices with which the middle of the face is always another one's: 3 levels or more from the live
+# one in thousands of tries. Beyond them a user may see the live face because the settings say so; a second
+# pass of the negative is the face itself.
+SAME_LEVELS = 1.0  # of two raw frames it is next to nothing
 VEILED = {
     "opacity": (0.8, 1.0),
     "morph": (0.8, 1.0),
@@ -73,6 +75,16 @@ VEILED = {
     "coverage": (1.8, 8.0),
     "align_x": (-0.1, 0.1),
     "align_y": (-0.1, 0.1),
+    "mask_top": (0.0, 10.0),
+    "mask_right": (0.0, 10.0),
+    "mask_bottom": (0.0, 10.0),
+    "mask_left": (0.0, 10.0),
+}
+VEILED_CHOICES = {
+    "other_faces": ("auto", "cover"),  # the live face is another one where another one is chosen
+    "two_pass": ("off",),
+    "face_type": ("custom", "mid_full", "full", "whole_face", "head"),
+    "align_mode": ("points", "box"),
 }
 DEVICES = ("auto", "auto", "cpu", "cpu", "no-such-device")
 FACES = ("face", "face_file")
@@ -96,10 +108,14 @@ class Dice:
             low, high = VEILED.get(option.key, full) if veiled else full
             return self._random.choice((low, high, *(self._random.uniform(low, high) for _ in range(6))))
         if option.kind is Kind.CHOICE:
-            return self._random.choice([value for value, _ in option.choices if value != Cover.ORIGINAL])
+            choices = VEILED_CHOICES.get(option.key) if veiled else None
+            every = [value for value, _ in option.choices if value != Cover.ORIGINAL]
+            return self._random.choice(choices or every)
         if option.kind is Kind.DEVICE:
             return self._random.choice((*DEVICES, *(value for value, _ in option.choices)))
-        return self._random.choice(("", *SOURCES, "Nobody"))  # the name of another source
+        if option.kind is Kind.AUDIO:
+            return self._random.choice(("", *SOURCES, "Nobody"))
+        return self._random.choice((option.default,) * 9 + ("Nobody",))  # a name that is not there
 
     def face(self, faces):
         return self._random.choice(faces)
@@ -163,7 +179,7 @@ class Player:
             self.log.seconds.append(time.monotonic())
             self.log.memory_mb.append(resident_mb(self._obs.pid))
         for source in SOURCES:
-            self._toggle(source)
+            self._toggle(source, surely=second == SURELY_OFF_S)
             changed = self._dice.settings(veiled)
             if second % SWITCH_EVERY_S == 0:
                 changed |= self._dice.face(self._faces)
@@ -171,12 +187,12 @@ class Player:
             set_filter(self._obs, source, changed)
             self.log.counts["changes"] += len(changed)
 
-    def _toggle(self, source):
+    def _toggle(self, source, surely):
         now = time.monotonic()
         for (what, of), (end, _) in list(self._until.items()):
             if of == source and now >= end:
                 self._undo(what, source)
-        if ("off", source) not in self._until and self._dice.happens(OFF_CHANCE):
+        if ("off", source) not in self._until and (surely or self._dice.happens(OFF_CHANCE)):
             self._until["off", source] = now + OFF_S, self._recorded_s()
             enable_filter(self._obs, source, False)
             self.log.counts["switched_off"] += 1
@@ -212,28 +228,40 @@ def place(obs):
     return items
 
 
-def raw_canvas(stage):
-    """What the recording shows without the filter, and {source: the middle of its face}."""
-    small = cv2.resize(stage.image, TILE, interpolation=cv2.INTER_AREA)
-    canvas = np.zeros((obs_stage.CANVAS[1], obs_stage.CANVAS[0], 3), np.uint8)
-    boxes = {}
-    for number, source in enumerate(SOURCES):
-        x = number * TILE[0]
-        canvas[: TILE[1], x : x + TILE[0]] = small
-        x0, y0, x1, y1 = (value // 2 for value in stage.inner_box)
-        boxes[source] = (x0 + x, y0, x1 + x, y1)
-    return canvas, boxes
+def boxes_of(stage):
+    """{source: x0, y0, x1, y1 of the face from brows to chin in the recording}."""
+    x0, y0, x1, y1 = stage.inner_box
+    middle, reach = ((x0 + x1) // 2, (y0 + y1) // 2), ((x1 - x0) * 7 // 6, (y1 - y0) * 7 // 6)
+    left, right = (middle[0] - reach[0]) // 2, (middle[0] + reach[0]) // 2
+    top, bottom = (middle[1] - reach[1]) // 2, (middle[1] + reach[1]) // 2
+    return {
+        source: (left + number * TILE[0], top, right + number * TILE[0], bottom)
+        for number, source in enumerate(SOURCES)
+    }
+
+
+def film_raw(stage):
+    """(what the recording shows without the script, (H, W, 3), and the leaks OBS itself has)."""
+    with ThrowawayObs(Collection([stage.cam(), stage.still()]), fps=FPS, lossless=True) as obs:
+        place(obs)
+        time.sleep(2.0)
+        obs.start_recording()
+        time.sleep(1.0)
+        frames = list(read_clip(obs.stop_recording()))
+        obs.quit()
+        return frames[-1], obs.leaks()
 
 
 def soak(seconds, seed, folder, hostile=()):
     """Plays for so many seconds in a folder of its own; returns the report. `hostile`: further scripts."""
     stage = obs_stage.build(_made(folder / "stage"))
+    canvas, leaks = film_raw(stage)
     home, report = _made(folder / "home"), Report(folder / "report.json")
     lend_networks(home)
     faces = make_faces(stage, home)
     script = materials.write_script(folder / "script", materials.own_folders())
     worn = {"face_file": str(stage.slow)}
-    collection = Collection([stage.cam(worn), stage.still(worn)], script, list(hostile))
+    collection = Collection([stage.cam(worn), stage.still(worn)], script, hostile)
     running = ThrowawayObs(
         collection,
         fps=FPS,
@@ -245,8 +273,11 @@ def soak(seconds, seed, folder, hostile=()):
         player = Player(obs, report, faces, Dice(seed))
         wait_for_swaps(obs, report)
         player.play(seconds)
-        told = _final(obs, report, player.log, stage)
-    return {"seconds": seconds, "seed": seed, "hostile": len(list(hostile)), **told}
+        told = _final(obs, report, player.log) | {"leaks_without_the_script": leaks}
+    recording = next(folder.glob("*.avi"))
+    told |= _filmed(recording, player.log, canvas, boxes_of(stage))
+    told = {"seconds": seconds, "seed": seed, "hostile": len(hostile), **told}
+    return told | {"problems": problems(told)}
 
 
 def _made(folder):
@@ -254,14 +285,14 @@ def _made(folder):
     return folder
 
 
-def _final(obs, report, log, stage):
+def _final(obs, report, log):
     """Stops OBS and makes the report of it."""
     stats = Heartbeat(obs).beat()
     recording = obs.stop_recording()
-    recording = recording.rename(report.path.parent / recording.name)
+    shutil.move(recording, report.path.parent)
     last = report.read()
     code = obs.quit()
-    told = {
+    return {
         **log.counts,
         "frames": {key: value for key, value in last.items() if key.startswith("frames_")},
         "rendered": {"frames": stats["renderTotalFrames"], "skipped": stats["renderSkippedFrames"]},
@@ -272,7 +303,6 @@ def _final(obs, report, log, stage):
         "leaks": obs.leaks(),
         "tracebacks": obs.log().count("Traceback"),
     }
-    return told | _filmed(recording, log, stage)
 
 
 def _memory(log):
@@ -283,46 +313,49 @@ def _memory(log):
         "settled": round(rest[0]),
         "last": round(rest[-1]),
         "most": round(max(log.memory_mb)),
+        "samples": [round(value) for value in log.memory_mb],
         "slope_a_minute": round(slope_per_minute(log.seconds[settled:], rest), 2),
     }
 
 
-def _filmed(recording, log, stage):
+def _filmed(recording, log, canvas, boxes):
     """What the recording shows, before the time in which settings may let the live face through."""
-    canvas, boxes = raw_canvas(stage)
-    times, count = raw_times(recording, canvas, list(boxes.values()), FPS)
+    times, count = same_times(recording, canvas, boxes)
     raw, while_off = {}, 0
-    for source, box in boxes.items():
-        before = [at for at in times[box] if at < (log.open_from_s or count / FPS)]
+    for source in boxes:
+        before = [at for at in times[source] if at < (log.open_from_s or count / FPS)]
         allowed = [at for at in before if any(low <= at <= high for low, high in log.exempt[source])]
         while_off += len(allowed)
         raw[source] = [round(at, 2) for at in before if at not in set(allowed)]
     return {"recorded_frames": count, "raw_at_s": raw, "raw_while_off": while_off}
 
 
-def problems(told, leaks_without):
+def same_times(recording, canvas, boxes):
+    """{source: seconds into a recording at which it shows what the canvas does}, and its length in frames."""
+    times, count = {source: [] for source in boxes}, 0
+    for image in read_clip(recording):
+        for source, (x0, y0, x1, y1) in boxes.items():
+            if np.abs(image[y0:y1, x0:x1].astype(int) - canvas[y0:y1, x0:x1]).mean() < SAME_LEVELS:
+                times[source].append(count / FPS)
+        count += 1
+    return times, count
+
+
+def problems(told):
     """What the run shows that must not be."""
     memory = told["memory_mb"]
     checks = {
         "OBS ended with an error": told["exit_code"] != 0,
-        "OBS leaked": told["leaks"] is None or told["leaks"] > leaks_without,
+        "OBS leaked": told["leaks"] is None or told["leaks"] > told["leaks_without_the_script"],
         "a callback failed": told["tracebacks"] > 0,
         "raw frames were recorded": any(told["raw_at_s"].values()),
         "frames were shown raw on purpose": told["frames"].get("frames_raw", 1) > 0,
         "no frame was swapped": not told["frames"].get("frames_swapped"),
         "frames are missing in the recording": told["recorded_frames"] < 0.9 * FPS * told["seconds"],
-        "the film cannot tell raw frames": told["switched_off"] > 2 and not told["raw_while_off"],
+        "the film cannot tell raw frames": not told["raw_while_off"],
         "memory grew": told["seconds"] >= LONG_S and memory["slope_a_minute"] > FLAT_MB_A_MINUTE,
     }
     return [problem for problem, is_so in checks.items() if is_so]
-
-
-def leaks_of_obs_alone(folder):
-    """The leaks OBS itself reports with the same sources and no script."""
-    stage = obs_stage.build(_made(folder))
-    with ThrowawayObs(Collection([stage.cam(), stage.still()])) as obs:
-        obs.quit()
-        return obs.leaks()
 
 
 def main():
@@ -344,13 +377,11 @@ def main():
 def _run(options, folder):
     import obs_hostile
 
-    leaks = leaks_of_obs_alone(folder / "alone")
     hostile = obs_hostile.written(_made(folder / "hostile"), "all of them") if options.hostile else ()
     try:
-        told = soak(options.minutes * 60, options.seed, folder / "soak", hostile)
+        return soak(options.minutes * 60, options.seed, folder / "soak", hostile)
     except HangError as error:
         return {"problems": ["OBS hung"], "where": str(error)}
-    return told | {"leaks_without_the_script": leaks, "problems": problems(told, leaks)}
 
 
 if __name__ == "__main__":
