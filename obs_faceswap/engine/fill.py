@@ -27,6 +27,6 @@ def _fitting(frame: Frame, mask: Mask) -> Warp:
     The centers of its outermost pixels lie on the frame's border: beyond them it would fade to black.
     """
     x, y = (np.flatnonzero(mask.any(axis=axis))[[0, -1]] for axis in (0, 1))
-    scale = max(max(np.ptp(x), 1) / frame.width, max(np.ptp(y), 1) / frame.height)
+    scale = max(max(int(np.ptp(x)), 1) / frame.width, max(int(np.ptp(y)), 1) / frame.height)
     left, top = x.mean() - scale * (frame.width - 1) / 2, y.mean() - scale * (frame.height - 1) / 2
     return Warp(np.array([[scale, 0, left], [0, scale, top]], np.float32), mask.shape[0])

@@ -44,7 +44,7 @@ class Weights:
             return onnx.numpy_helper.from_array(values, name)
         with (self._folder / _FILE).open("ab") as file:
             offset = file.seek(0, 2)
-            file.write(memoryview(values).cast("B"))
+            file.write(values.data.cast("B"))
         tensor = onnx.TensorProto(
             name=name, dims=values.shape, data_location=onnx.TensorProto.EXTERNAL,
             data_type=onnx.helper.np_dtype_to_tensor_dtype(values.dtype),
@@ -77,7 +77,7 @@ class Weights:
         inner = about.SerializeToString() + _head(_RAW_DATA, numbers.nbytes)
         inner = _head(_INITIALIZER, len(inner) + numbers.nbytes) + inner
         yield _head(_GRAPH, len(inner) + numbers.nbytes) + inner
-        yield memoryview(numbers).cast("B")
+        yield numbers.data.cast("B")
 
 
 def _head(number: int, length: int) -> bytes:
