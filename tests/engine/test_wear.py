@@ -11,7 +11,7 @@ import tiny_networks
 from tiny_clips import picture_of
 
 from obs_faceswap.engine import networks as finding
-from obs_faceswap.engine import optimize, pipeline, wear
+from obs_faceswap.engine import optimize, pipeline, session, wear
 from obs_faceswap.engine.errors import (
     FaceError,
     MediaError,
@@ -22,6 +22,7 @@ from obs_faceswap.engine.errors import (
 from obs_faceswap.engine.faces import FaceKind
 from obs_faceswap.engine.formats import PixelFormat
 from obs_faceswap.engine.pictures import read_picture
+from obs_faceswap.engine.pool import Pool
 from obs_faceswap.engine.session import shared as shared_session
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.types import Frame, Shown
@@ -116,7 +117,7 @@ def files(monkeypatch, tmp_path):
 
 @pytest.fixture
 def made(monkeypatch):
-    """The ONNX Runtime sessions that are made."""
+    """The ONNX Runtime sessions that are made; none is left from another test."""
     real, sources = onnxruntime.InferenceSession, []
 
     def make(source, *arguments, **options):
@@ -125,6 +126,7 @@ def made(monkeypatch):
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", make)
     monkeypatch.setattr(optimize, "prepared", lambda path: path)
+    monkeypatch.setattr(session, "_POOL", Pool())
     return sources
 
 
