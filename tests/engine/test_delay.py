@@ -99,8 +99,8 @@ class Stream:
         return pstdev(later - earlier for earlier, later in pairwise(times)) / MS
 
     def age_spread_ms(self, second):
-        """Standard deviation of the age of a frame when it is first shown: what motion stutters by."""
-        return pstdev(shown.age_ns for shown in self.after(second)) / MS
+        """Standard deviation of a frame's age when first shown, beside the delay: what motion stutters by."""
+        return pstdev(shown.age_ns - shown.shift_ns for shown in self.after(second)) / MS
 
     def changes(self, second):
         """How often the delay changed by more than the period's slowly growing accuracy."""
