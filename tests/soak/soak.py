@@ -49,6 +49,7 @@ FPS = 30
 SOURCES = ("Cam", "Picture")  # frames in memory, and on the GPU
 TILE = (320, 180)
 SWITCH_EVERY_S = 10
+REST_EVERY_S, REST_S = 60, 8  # long enough for a face to be put on
 SAMPLE_EVERY_S = 5
 CHANGES = 3  # options a second and source
 OFF_CHANCE, HIDE_CHANCE = 0.05, 0.05  # a second and source
@@ -129,8 +130,8 @@ class Log:
     """What was done and seen."""
 
     exempt: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: {s: [] for s in SOURCES})
-    seconds: list[float] = field(default_factory=list)
     memory_mb: list[float] = field(default_factory=list)
+    rest_mb: list[float] = field(default_factory=list)
     counts: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(("changes", "faces", "switched_off", "hidden"), 0)
     )
@@ -172,20 +173,35 @@ class Player:
             self._undo(what, source)
 
     def _second(self, second, veiled):
+        """Changes something, or rests with the same settings every time so that memory can be compared."""
         self._heart.beat()
         if not veiled and not self.log.open_from_s:
             self.log.open_from_s = self._recorded_s()
         if second % SAMPLE_EVERY_S == 0:
-            self.log.seconds.append(time.monotonic())
             self.log.memory_mb.append(resident_mb(self._obs.pid))
+        at = second % REST_EVERY_S - (REST_EVERY_S - REST_S)
+        if at < 0:
+            self._change(second, veiled)
+        elif at == 0:
+            self._rest()
+        elif at == REST_S - 1:
+            self.log.rest_mb.append(resident_mb(self._obs.pid))
+
+    def _change(self, second, veiled):
         for source in SOURCES:
             self._toggle(source, surely=second == SURELY_OFF_S)
-            changed = self._dice.settings(veiled)
-            if second % SWITCH_EVERY_S == 0:
+            changed, is_new = self._dice.settings(veiled), second % SWITCH_EVERY_S == 0
+            if is_new:  # and everything else as it was at first, or in the end no face would be found
                 changed |= self._dice.face(self._faces)
                 self.log.counts["faces"] += 1
-            set_filter(self._obs, source, changed)
+            set_filter(self._obs, source, changed, overlay=not is_new)
             self.log.counts["changes"] += len(changed)
+
+    def _rest(self):
+        for what, source in list(self._until):
+            self._undo(what, source)
+        for source in SOURCES:
+            set_filter(self._obs, source, self._faces[-1], overlay=False)
 
     def _toggle(self, source, surely):
         now = time.monotonic()
@@ -306,15 +322,14 @@ def _final(obs, report, log):
 
 
 def _memory(log):
-    settled = len(log.memory_mb) // 3  # every face was worn by then
-    rest = log.memory_mb[settled:]
+    """Settings, a long delay above all, and faces take memory; at rest they are always the same."""
+    settled = log.rest_mb[1:]  # every face was worn by then
+    minutes = [number * REST_EVERY_S for number in range(len(settled))]
     return {
         "first": round(log.memory_mb[0]),
-        "settled": round(rest[0]),
-        "last": round(rest[-1]),
         "most": round(max(log.memory_mb)),
-        "samples": [round(value) for value in log.memory_mb],
-        "slope_a_minute": round(slope_per_minute(log.seconds[settled:], rest), 2),
+        "at_rest": [round(value) for value in log.rest_mb],
+        "growth_a_minute": round(slope_per_minute(minutes, settled), 2),
     }
 
 
@@ -353,7 +368,7 @@ def problems(told):
         "no frame was swapped": not told["frames"].get("frames_swapped"),
         "frames are missing in the recording": told["recorded_frames"] < 0.9 * FPS * told["seconds"],
         "the film cannot tell raw frames": not told["raw_while_off"],
-        "memory grew": told["seconds"] >= LONG_S and memory["slope_a_minute"] > FLAT_MB_A_MINUTE,
+        "memory grew": told["seconds"] >= LONG_S and memory["growth_a_minute"] > FLAT_MB_A_MINUTE,
     }
     return [problem for problem, is_so in checks.items() if is_so]
 
