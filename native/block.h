@@ -1,4 +1,4 @@
-/* What the library shares with Python (engine/block.py; engine/exchange.py says who may write what) and
+/* What the library shares with Python (engine/live/block.py; engine/live/exchange.py says who may write what) and
  * what its own files share with each other. */
 
 #ifndef OBS_FACESWAP_BLOCK_H

@@ -1,4 +1,4 @@
-/* The cover of engine/cover.py, byte for byte, made in the frame itself: the picture reduced to so few columns
+/* The cover of engine/live/cover.py, byte for byte, made in the frame itself: the picture reduced to so few columns
  * that nobody is known, and enlarged again. */
 
 #include "block.h"

@@ -1,4 +1,4 @@
-/* The graphics thread's half of engine/exchange.py: the same decisions in the same order. */
+/* The graphics thread's half of engine/live/exchange.py: the same decisions in the same order. */
 
 #include "block.h"
 

@@ -18,7 +18,7 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 @pytest.fixture(autouse=True, scope="session")
 def optimized(tmp_path_factory) -> Iterator[Path]:
     """Where networks that were made faster go, instead of the user's cache."""
-    from obs_faceswap.engine import optimize
+    from obs_faceswap.engine.runtime import optimize
 
     folder = tmp_path_factory.mktemp("optimized")
     with pytest.MonkeyPatch.context() as patch:
@@ -29,7 +29,7 @@ def optimized(tmp_path_factory) -> Iterator[Path]:
 @pytest.fixture(autouse=True)
 def devices(monkeypatch) -> None:
     """No test sees the devices that an earlier one found."""
-    from obs_faceswap.engine.loader import DEVICES
+    from obs_faceswap.engine.live.loader import DEVICES
 
     monkeypatch.setattr(DEVICES, "_known", DEVICES.get()[:1])
 

@@ -4,10 +4,10 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from obs_faceswap.engine.align import CANONICAL_FACE
-from obs_faceswap.engine.enroll import Enroller
+from obs_faceswap.engine.crop.align import CANONICAL_FACE
 from obs_faceswap.engine.faces import FaceKind
-from obs_faceswap.engine.finder import Found
+from obs_faceswap.engine.find.enroll import Enroller
+from obs_faceswap.engine.find.finder import Found
 from obs_faceswap.engine.formats import PixelFormat, plane_sizes
 from obs_faceswap.engine.pipeline import Pipeline
 from obs_faceswap.engine.settings import Settings

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from obs_faceswap.engine import native
-from obs_faceswap.engine.exchange import Exchange
-from obs_faceswap.engine.native import Library
+from obs_faceswap.engine.live import native
+from obs_faceswap.engine.live.exchange import Exchange
+from obs_faceswap.engine.live.native import Library
 from obs_faceswap.libobs import abi
 
 ROOT = Path(__file__).parents[1]

@@ -97,7 +97,7 @@ def _talking(clip, face):
 
 def _boxes(points):
     """The region of the face's crop on the chroma grid, and the middle of the face."""
-    from obs_faceswap.engine import align
+    from obs_faceswap.engine.crop import align
 
     corners = np.float32([[-0.5, -0.5], [255.5, -0.5], [255.5, 255.5], [-0.5, 255.5]])
     crop = align.to_frame(align.warp_for(points, 256), corners)

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from obs_faceswap.engine.align import CANONICAL_FACE
-from obs_faceswap.engine.finder import FaceFinder
-from obs_faceswap.engine.identity import Identities, Roster
-from obs_faceswap.engine.picture import Picture
+from obs_faceswap.engine.crop.align import CANONICAL_FACE
+from obs_faceswap.engine.crop.picture import Picture
+from obs_faceswap.engine.find.finder import FaceFinder
+from obs_faceswap.engine.find.identity import Identities, Roster
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.types import Detection
 

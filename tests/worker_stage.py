@@ -2,11 +2,11 @@
 
 import threading
 
-from obs_faceswap.engine import exchange as ex
-from obs_faceswap.engine.exchange import Exchange, key_of, now_ns
 from obs_faceswap.engine.formats import PixelFormat
+from obs_faceswap.engine.live import exchange as ex
+from obs_faceswap.engine.live.exchange import Exchange, key_of, now_ns
+from obs_faceswap.engine.live.worker import Worker
 from obs_faceswap.engine.settings import Settings
-from obs_faceswap.engine.worker import Worker
 
 KEY = key_of(PixelFormat.I420, 64, 36)
 ANNA, BERT = Settings(face="Anna"), Settings(face="Bert")

@@ -9,27 +9,28 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from obs_faceswap.engine import still, templates
-from obs_faceswap.engine.align import cut, cut_face, in_frame_pixels, scale_of, to_crop, warp_for
-from obs_faceswap.engine.assignment import slots_of, wearing
+from obs_faceswap.engine.crop import templates
+from obs_faceswap.engine.crop.align import cut, cut_face, in_frame_pixels, scale_of, to_crop, warp_for
+from obs_faceswap.engine.crop.front import Front
+from obs_faceswap.engine.crop.front import load as load_front
+from obs_faceswap.engine.crop.masking import face_masks
+from obs_faceswap.engine.crop.occlusion import Visible
+from obs_faceswap.engine.crop.picture import Picture
+from obs_faceswap.engine.crop.place import place_of, warp_at
 from obs_faceswap.engine.errors import FaceError, FaceSwapError, FaceUnseenError, ModelError
 from obs_faceswap.engine.faces import FaceKind
-from obs_faceswap.engine.fill import fill
-from obs_faceswap.engine.finder import Found
-from obs_faceswap.engine.front import Front
-from obs_faceswap.engine.front import load as load_front
-from obs_faceswap.engine.governor import Plan
-from obs_faceswap.engine.look import Look
-from obs_faceswap.engine.masking import face_masks
-from obs_faceswap.engine.merge import cover_region
-from obs_faceswap.engine.networks import Networks
-from obs_faceswap.engine.occlusion import Visible
-from obs_faceswap.engine.picture import Picture
-from obs_faceswap.engine.place import place_of, warp_at
-from obs_faceswap.engine.poisson import seamless
-from obs_faceswap.engine.policy import NoFacePolicy, Step
-from obs_faceswap.engine.providers import usable_processors
-from obs_faceswap.engine.reproject import reprojected
+from obs_faceswap.engine.find.assignment import slots_of, wearing
+from obs_faceswap.engine.find.finder import Found
+from obs_faceswap.engine.find.networks import Networks
+from obs_faceswap.engine.finish import still
+from obs_faceswap.engine.finish.fill import fill
+from obs_faceswap.engine.finish.look import Look
+from obs_faceswap.engine.finish.merge import cover_region
+from obs_faceswap.engine.finish.poisson import seamless
+from obs_faceswap.engine.finish.policy import NoFacePolicy, Step
+from obs_faceswap.engine.finish.reproject import reprojected
+from obs_faceswap.engine.live.governor import Plan
+from obs_faceswap.engine.runtime.providers import usable_processors
 from obs_faceswap.engine.settings import Cover, Settings, covers_other_faces
 from obs_faceswap.engine.steps import Begun, Made, Stage, Stopwatch, Swap, all_made, made_for, reason
 from obs_faceswap.engine.types import (

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from obs_faceswap.engine.finder import Found
-from obs_faceswap.engine.occlusion import Visible
-from obs_faceswap.engine.pace import OLDEST_SWAP_NS
+from obs_faceswap.engine.crop.occlusion import Visible
+from obs_faceswap.engine.find.finder import Found
+from obs_faceswap.engine.live.pace import OLDEST_SWAP_NS
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.types import AlignedFace, SwappedFace
 

@@ -8,22 +8,24 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from obs_faceswap.engine import faces, models, own_networks, providers
-from obs_faceswap.engine.detect import detector_for
-from obs_faceswap.engine.enhance import Enhanced, Enhancer
+from obs_faceswap.engine import faces
+from obs_faceswap.engine.crop.picture import Picture
+from obs_faceswap.engine.crop.templates import Template
 from obs_faceswap.engine.errors import MediaError
 from obs_faceswap.engine.faces import FaceKind, InstalledFace
-from obs_faceswap.engine.finder import FaceFinder
-from obs_faceswap.engine.landmarks import FaceMesh
-from obs_faceswap.engine.picture import Picture
+from obs_faceswap.engine.find.detect import detector_for
+from obs_faceswap.engine.find.finder import FaceFinder
+from obs_faceswap.engine.find.landmarks import FaceMesh
+from obs_faceswap.engine.finish.enhance import Enhanced, Enhancer
 from obs_faceswap.engine.pictures import read_picture
-from obs_faceswap.engine.session import Session, shared
+from obs_faceswap.engine.runtime import providers
+from obs_faceswap.engine.runtime.session import Session, shared
 from obs_faceswap.engine.settings import Settings
+from obs_faceswap.engine.store import models, own_networks
 from obs_faceswap.engine.swap import through
 from obs_faceswap.engine.swap.dfm import DfmSwapper
 from obs_faceswap.engine.swap.photo import PhotoSwapper
 from obs_faceswap.engine.swap.photo_find import FindLandmarks
-from obs_faceswap.engine.templates import Template
 from obs_faceswap.engine.types import ImageBGR, Points, Swapper
 
 logger = logging.getLogger(__name__)

@@ -4,13 +4,13 @@ import logging
 import time
 from typing import Any, Protocol
 
-from obs_faceswap.engine import exchange as ex
-from obs_faceswap.engine.cover_thread import CoverThread
-from obs_faceswap.engine.exchange import Exchange
-from obs_faceswap.engine.loader import DEVICES
-from obs_faceswap.engine.native import Library
-from obs_faceswap.engine.tuner import Tuner
-from obs_faceswap.engine.worker import State, Status, Worker
+from obs_faceswap.engine.live import exchange as ex
+from obs_faceswap.engine.live.cover_thread import CoverThread
+from obs_faceswap.engine.live.exchange import Exchange
+from obs_faceswap.engine.live.loader import DEVICES
+from obs_faceswap.engine.live.native import Library
+from obs_faceswap.engine.live.tuner import Tuner
+from obs_faceswap.engine.live.worker import State, Status, Worker
 from obs_faceswap.libobs import report, stored
 from obs_faceswap.libobs.lag import lag
 from obs_faceswap.libobs.python_path import PythonPath

@@ -8,10 +8,10 @@ import ctypes
 from ctypes import byref, c_int, c_uint32, c_void_p
 from typing import Any
 
-from obs_faceswap.engine import exchange as ex
-from obs_faceswap.engine.cover import COLUMNS
-from obs_faceswap.engine.exchange import Exchange, Slots, key_of, now_ns
 from obs_faceswap.engine.formats import PixelFormat
+from obs_faceswap.engine.live import exchange as ex
+from obs_faceswap.engine.live.cover import COLUMNS
+from obs_faceswap.engine.live.exchange import Exchange, Slots, key_of, now_ns
 from obs_faceswap.libobs import abi
 from obs_faceswap.libobs.planes import copy_rows
 

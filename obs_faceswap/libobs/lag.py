@@ -3,7 +3,7 @@
 from functools import cache
 from typing import Any
 
-from obs_faceswap.engine.meter import Host
+from obs_faceswap.engine.live.meter import Host
 from obs_faceswap.libobs import abi
 
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from obs_faceswap.engine.native import Library
+from obs_faceswap.engine.live.native import Library
 from obs_faceswap.libobs import stored
 
 logger = logging.getLogger(__name__)

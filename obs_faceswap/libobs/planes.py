@@ -2,8 +2,8 @@
 
 from ctypes import addressof, c_uint32
 
-from obs_faceswap.engine.exchange import Meta, Slots
 from obs_faceswap.engine.formats import LAYOUTS, PixelFormat
+from obs_faceswap.engine.live.exchange import Meta, Slots
 from obs_faceswap.libobs.abi import COLOR_BYTES, COLOR_OFFSET, MAX_PLANES, VIDEO_FORMATS, SourceFrame
 from obs_faceswap.libobs.api import fill, move
 

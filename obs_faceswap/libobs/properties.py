@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from obs_faceswap.engine.loader import DEVICES
+from obs_faceswap.engine.live.loader import DEVICES
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.libobs import abi, source, stored
 from obs_faceswap.libobs.api import obs

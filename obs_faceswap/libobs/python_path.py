@@ -7,8 +7,8 @@ interpreter: another script that keeps it delays OBS's picture.
 import time
 from typing import Any
 
-from obs_faceswap.engine import exchange as ex
-from obs_faceswap.engine.exchange import Exchange, key_of, now_ns
+from obs_faceswap.engine.live import exchange as ex
+from obs_faceswap.engine.live.exchange import Exchange, key_of, now_ns
 from obs_faceswap.engine.settings import Cover
 from obs_faceswap.libobs import abi, stored
 from obs_faceswap.libobs.gpu import GpuPath

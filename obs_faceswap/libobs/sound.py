@@ -22,8 +22,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from obs_faceswap.engine import exchange as ex
-from obs_faceswap.engine.exchange import Exchange
+from obs_faceswap.engine.live import exchange as ex
+from obs_faceswap.engine.live.exchange import Exchange
 from obs_faceswap.libobs import abi
 from obs_faceswap.libobs.api import obs, text
 

@@ -16,9 +16,9 @@ import sys
 import threading
 from typing import TYPE_CHECKING, cast
 
-from obs_faceswap.engine import exchange as ex
-from obs_faceswap.engine import native
-from obs_faceswap.engine.native import Library
+from obs_faceswap.engine.live import exchange as ex
+from obs_faceswap.engine.live import native
+from obs_faceswap.engine.live.native import Library
 from obs_faceswap.libobs import abi, stored
 from obs_faceswap.libobs.api import obs
 from obs_faceswap.libobs.border import COMPLAINTS, guarded

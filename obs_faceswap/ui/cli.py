@@ -121,8 +121,8 @@ def parsed_settings(texts: list[str]) -> dict[str, str]:
 
 def fetch_weights(models_from: Path | None) -> None:
     """Gets the default networks that are not on this machine yet, with progress."""
-    from obs_faceswap.engine import models
     from obs_faceswap.engine.errors import ModelMissingError
+    from obs_faceswap.engine.store import models
 
     try:
         models.find_detector(models_from)
@@ -161,7 +161,7 @@ def _progress() -> Iterator["Progress"]:
 
 def summary(target: Path, stats: "Stats", provider: str) -> str:
     """One line on what was written."""
-    from obs_faceswap.engine import providers
+    from obs_faceswap.engine.runtime import providers
 
     parts = [f"{stats.shown[what]} {what}" for what in ("swapped", "frozen", "covered", "original")]
     counts = ", ".join(part for part in parts if not part.startswith("0 ")) or "none"
@@ -204,7 +204,7 @@ def models_(context: typer.Context) -> None:
 @models_app.command("list")
 def models_list(models_from: ModelsFrom = None) -> None:
     """List the networks that the project knows, and whether they are on this machine."""
-    from obs_faceswap.engine import models, registry
+    from obs_faceswap.engine.store import models, registry
 
     for name, model in registry.models().items():
         try:
@@ -222,7 +222,7 @@ def models_fetch(
     models_from: ModelsFrom = None,
 ) -> None:
     """Get networks that are not on this machine yet."""
-    from obs_faceswap.engine import models
+    from obs_faceswap.engine.store import models
 
     with _progress() as bar:
         report = _Report(bar)
@@ -234,7 +234,7 @@ def models_fetch(
 @models_app.command("verify")
 def models_verify(models_from: ModelsFrom = None) -> None:
     """Compute the default networks once and compare with the numbers they have to give."""
-    from obs_faceswap.engine import models
+    from obs_faceswap.engine.store import models
 
     for name in models.DEFAULTS:
         path = models.find(name, models_from)
@@ -267,7 +267,8 @@ def faces_add(
     name: Annotated[str | None, typer.Option(help="What to call it; without, the file's name.")] = None,
 ) -> None:
     """Install a face, so that the filter lists it."""
-    from obs_faceswap.engine import faces, optimize, providers
+    from obs_faceswap.engine import faces
+    from obs_faceswap.engine.runtime import optimize, providers
 
     face = faces.add(path, name)
     if face.kind is faces.FaceKind.DFM and providers.candidates(providers.AUTO)[0] == providers.CPU:
@@ -294,7 +295,8 @@ def networks_(context: typer.Context) -> None:
 @networks_app.command("list")
 def networks_list() -> None:
     """List the networks that you brought, and what each is for."""
-    from obs_faceswap.engine import folders, own_networks
+    from obs_faceswap.engine import folders
+    from obs_faceswap.engine.store import own_networks
 
     found = own_networks.installed()
     for network in found:
@@ -309,7 +311,7 @@ def networks_add(
     name: Annotated[str | None, typer.Option(help="What to call it; without, the file's name.")] = None,
 ) -> None:
     """Copy a network to where the filter lists it."""
-    from obs_faceswap.engine import own_networks
+    from obs_faceswap.engine.store import own_networks
 
     network = own_networks.add(path, name)
     typer.echo(f"{network.name} is installed, as a network of the kind “{network.role}”.")
@@ -325,7 +327,7 @@ def people_(context: typer.Context) -> None:
 @people_app.command("list")
 def people_list() -> None:
     """List the people whom a recognition network knows by name."""
-    from obs_faceswap.engine import people
+    from obs_faceswap.engine.find import people
 
     found = people.enrolled()
     for person in found:
@@ -349,7 +351,7 @@ def people_add(
     models_from: ModelsFrom = None,
 ) -> None:
     """Enroll somebody from pictures; only a recognition network's numbers are kept."""
-    from obs_faceswap.engine.enroll_pictures import enroll_pictures
+    from obs_faceswap.engine.find.enroll_pictures import enroll_pictures
 
     fetch_weights(models_from)
     person = enroll_pictures(name, pictures, with_texts(Settings(), parsed_settings(set_ or [])), models_from)
@@ -362,7 +364,7 @@ def people_rename(
     new: Annotated[str, typer.Argument(metavar="NEW_NAME", help="What to call them from now on.")],
 ) -> None:
     """Give somebody another name."""
-    from obs_faceswap.engine import people
+    from obs_faceswap.engine.find import people
 
     people.rename(name, new)
     typer.echo(f"{name} is called {new} now.")
@@ -371,7 +373,7 @@ def people_rename(
 @people_app.command("remove")
 def people_remove(name: Annotated[str, typer.Argument(help="Somebody enrolled.")]) -> None:
     """Forget somebody."""
-    from obs_faceswap.engine import people
+    from obs_faceswap.engine.find import people
 
     people.remove(name)
     typer.echo(f"{name} is forgotten.")
@@ -467,7 +469,7 @@ def autotune(
     settings = with_texts(Settings(), parsed_settings(set_ or []))
     settings = replace(settings, face=face or str(materials.packaged("demo/face.jpg")))
     fetch_weights(models_from)
-    from obs_faceswap.engine.autotune import autotune as measured
+    from obs_faceswap.engine.live.autotune import autotune as measured
 
     with _progress() as bar:
         task = bar.add_task("Measuring", total=1.0)

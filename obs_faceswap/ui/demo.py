@@ -232,7 +232,7 @@ def _move(results: Path, out: Path) -> None:
 
 
 def _say_made(out: Path, report: Json, say: Say) -> None:
-    from obs_faceswap.engine import providers
+    from obs_faceswap.engine.runtime import providers
 
     what = {
         "demo.mp4": "OBS's own recording of the swapped clip",

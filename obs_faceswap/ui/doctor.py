@@ -13,8 +13,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from obs_faceswap.engine import faces, folders, models, native, providers
+from obs_faceswap.engine import faces, folders
 from obs_faceswap.engine.errors import FaceSwapError
+from obs_faceswap.engine.live import native
+from obs_faceswap.engine.runtime import providers
+from obs_faceswap.engine.store import models
 
 OLDEST_PYTHON = (3, 11)
 NEEDED = ("numpy", "onnx", "tflite", "pooch", "typer", "rich", "av", "websockets")
@@ -157,7 +160,7 @@ def check_weights() -> Findings:
 
 def _placed(path: Path) -> tuple[str, str]:
     """The device that “auto” takes for a network, and why it is not a better one."""
-    from obs_faceswap.engine.session import shared
+    from obs_faceswap.engine.runtime.session import shared
 
     session = shared(path)
     session.close()
@@ -235,7 +238,7 @@ def _installed(packages: tuple[str, ...]) -> list[str]:
 
 
 def _computed(device: str, feeds: dict[str, Any]) -> Any:
-    from obs_faceswap.engine.session import Session
+    from obs_faceswap.engine.runtime.session import Session
 
     session = Session(probe_network(), device)
     try:

@@ -6,10 +6,10 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Any, Protocol, Self, TypeAlias
 
-from obs_faceswap.engine import faces, own_networks, people
+from obs_faceswap.engine import faces
 from obs_faceswap.engine.errors import FaceError, ModelError
 from obs_faceswap.engine.faces import FaceKind, InstalledFace
-from obs_faceswap.engine.own_networks import Role
+from obs_faceswap.engine.find import people
 from obs_faceswap.engine.settings import (
     OPTIONS,
     PEOPLE,
@@ -22,6 +22,8 @@ from obs_faceswap.engine.settings import (
     Shown,
     Who,
 )
+from obs_faceswap.engine.store import own_networks
+from obs_faceswap.engine.store.own_networks import Role
 
 Choice: TypeAlias = tuple[str, str]  # value, label
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from obs_faceswap.engine import providers
-from obs_faceswap.engine.autotune import Timing, Tuning
+from obs_faceswap.engine.live.autotune import Timing, Tuning
+from obs_faceswap.engine.runtime import providers
 
 _STAGES = {
     "detector": "find new faces",

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from obs_faceswap.engine.align import to_crop, warp_for
+from obs_faceswap.engine.crop.align import to_crop, warp_for
 from obs_faceswap.engine.swap import photo_mesh as mesh
 from obs_faceswap.engine.swap.photo_texture import SIDE
 from obs_faceswap.engine.types import AlignedFace, Face

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obs_faceswap.engine.align import CANONICAL_FACE, cut, similarity, to_crop, to_frame, warp_for
+from obs_faceswap.engine.crop.align import CANONICAL_FACE, cut, similarity, to_crop, to_frame, warp_for
+from obs_faceswap.engine.crop.picture import Picture
 from obs_faceswap.engine.errors import FaceError
-from obs_faceswap.engine.picture import Picture
 from obs_faceswap.engine.types import Warp
 
 # DeepFaceLive's aligner at coverage 2.2 and its inner shift of -0.08: eyes, nose tip, mouth corners in the

@@ -7,7 +7,7 @@ import pytest
 import tiny_networks
 
 from obs_faceswap.engine.errors import ModelError, UnsupportedModelError
-from obs_faceswap.engine.session import Session
+from obs_faceswap.engine.runtime.session import Session
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.swap.animate import Animator, fitted
 from obs_faceswap.engine.types import AlignedFace, Face, Warp

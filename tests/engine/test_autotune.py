@@ -5,12 +5,13 @@ from dataclasses import replace
 import pytest
 import tiny_networks
 
-from obs_faceswap.engine import autotune as autotune_module
-from obs_faceswap.engine import models, providers, session
-from obs_faceswap.engine.autotune import Stage, StoppedError, Timing, autotune, propose
 from obs_faceswap.engine.errors import FaceError, ModelMissingError, ProviderError
-from obs_faceswap.engine.providers import Device
+from obs_faceswap.engine.live import autotune as autotune_module
+from obs_faceswap.engine.live.autotune import Stage, StoppedError, Timing, autotune, propose
+from obs_faceswap.engine.runtime import providers, session
+from obs_faceswap.engine.runtime.providers import Device
 from obs_faceswap.engine.settings import Settings, with_texts
+from obs_faceswap.engine.store import models
 
 CPU, CARD, OTHER = "cpu", "cuda", "coreml"
 

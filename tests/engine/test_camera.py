@@ -7,8 +7,8 @@ from engine import reference
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obs_faceswap.engine import blend, pixels
-from obs_faceswap.engine.camera import CameraMatch, Correction, middle_of, texture_of
+from obs_faceswap.engine.finish import blend, pixels
+from obs_faceswap.engine.finish.camera import CameraMatch, Correction, middle_of, texture_of
 from obs_faceswap.engine.formats import PixelFormat
 from obs_faceswap.engine.types import Frame
 

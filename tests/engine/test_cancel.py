@@ -4,9 +4,9 @@ import threading
 
 import pytest
 
-from obs_faceswap.engine import cancel
-from obs_faceswap.engine.cancel import CancelledError
-from obs_faceswap.engine.loader import Loader
+from obs_faceswap.engine.live.loader import Loader
+from obs_faceswap.engine.runtime import cancel
+from obs_faceswap.engine.runtime.cancel import CancelledError
 from obs_faceswap.engine.settings import Settings
 
 

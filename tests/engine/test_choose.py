@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from painted import ANNE, BEN, Person, Recognizer, Stream, is_on, numbers_of
 
-from obs_faceswap.engine import people
+from obs_faceswap.engine.find import people
 from obs_faceswap.engine.settings import Settings, SortBy, Who
 
 CARL = Person(120, 160, 50, 40)
@@ -243,7 +243,7 @@ def test_without_a_network_named_rows_go_by_order(enrolled):
 
 
 def test_a_swap_is_taken_over_by_a_finder_with_other_networks(enrolled):
-    from obs_faceswap.engine.finder import FaceFinder
+    from obs_faceswap.engine.find.finder import FaceFinder
 
     stream = Stream(recognizes=True)
     before = stream.see(ANNE, BEN, settings=NAMED)

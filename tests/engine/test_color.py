@@ -5,7 +5,7 @@ from engine import reference
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obs_faceswap.engine.color import ColorMatch
+from obs_faceswap.engine.finish.color import ColorMatch
 from obs_faceswap.engine.types import SwappedFace
 
 SIZE = 160

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from obs_faceswap.engine.cover import COLUMNS, cover_into
 from obs_faceswap.engine.formats import LAYOUTS, PixelFormat, plane_sizes
+from obs_faceswap.engine.live.cover import COLUMNS, cover_into
 
 SIZES = [(640, 360), (1279, 719), (360, 640), (33, 17), (2, 2), (1, 1)]
 

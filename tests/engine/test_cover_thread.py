@@ -2,8 +2,8 @@
 
 from worker_stage import offered
 
-from obs_faceswap.engine.cover_thread import CoverThread
-from obs_faceswap.engine.exchange import Exchange, now_ns
+from obs_faceswap.engine.live.cover_thread import CoverThread
+from obs_faceswap.engine.live.exchange import Exchange, now_ns
 
 
 def test_the_cover_thread_covers_only_when_asked():
@@ -46,7 +46,7 @@ def test_a_failing_cover_thread_goes_on(monkeypatch, caplog):
             thread._stop.set()
         raise RuntimeError("broken")
 
-    monkeypatch.setattr("obs_faceswap.engine.cover_thread._AFTER_ERROR_S", 0.0)
+    monkeypatch.setattr("obs_faceswap.engine.live.cover_thread._AFTER_ERROR_S", 0.0)
     monkeypatch.setattr(thread, "step", fail)
     thread.start()
     thread._thread.join()

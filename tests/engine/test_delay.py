@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from obs_faceswap.engine.delay import LONGEST_MS, SteadyDelay
+from obs_faceswap.engine.live.delay import LONGEST_MS, SteadyDelay
 from obs_faceswap.engine.settings import Settings
 
 MS = 1_000_000

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from answers import Answers, picture
 
-from obs_faceswap.engine.detect import detector_for
-from obs_faceswap.engine.detectors.blazeface import BlazeFace
-from obs_faceswap.engine.detectors.decode import letterbox, overlap
-from obs_faceswap.engine.detectors.yunet import YuNet
 from obs_faceswap.engine.errors import UnsupportedModelError
-from obs_faceswap.engine.session import Session
+from obs_faceswap.engine.find.detect import detector_for
+from obs_faceswap.engine.find.detectors.blazeface import BlazeFace
+from obs_faceswap.engine.find.detectors.decode import letterbox, overlap
+from obs_faceswap.engine.find.detectors.yunet import YuNet
+from obs_faceswap.engine.runtime.session import Session
 
 STRIDES = (8, 16, 32)
 

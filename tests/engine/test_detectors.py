@@ -5,17 +5,17 @@ import numpy as np
 import pytest
 from answers import Answers, picture
 
-from obs_faceswap.engine.detect import detector_for
-from obs_faceswap.engine.detectors.blazeface import BlazeFace
-from obs_faceswap.engine.detectors.centerface import CenterFace
-from obs_faceswap.engine.detectors.decode import points_in
-from obs_faceswap.engine.detectors.s3fd import S3fd
-from obs_faceswap.engine.detectors.scrfd import Scrfd
-from obs_faceswap.engine.detectors.ultraface import UltraFace
-from obs_faceswap.engine.detectors.yolo5face import Yolo5Face
-from obs_faceswap.engine.detectors.yunet import YuNet
 from obs_faceswap.engine.errors import UnsupportedModelError
-from obs_faceswap.engine.session import Session
+from obs_faceswap.engine.find.detect import detector_for
+from obs_faceswap.engine.find.detectors.blazeface import BlazeFace
+from obs_faceswap.engine.find.detectors.centerface import CenterFace
+from obs_faceswap.engine.find.detectors.decode import points_in
+from obs_faceswap.engine.find.detectors.s3fd import S3fd
+from obs_faceswap.engine.find.detectors.scrfd import Scrfd
+from obs_faceswap.engine.find.detectors.ultraface import UltraFace
+from obs_faceswap.engine.find.detectors.yolo5face import Yolo5Face
+from obs_faceswap.engine.find.detectors.yunet import YuNet
+from obs_faceswap.engine.runtime.session import Session
 
 SIDE = 320
 STRIDES = (8, 16, 32)

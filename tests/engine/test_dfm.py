@@ -6,7 +6,7 @@ import tiny_networks
 from onnx import helper
 
 from obs_faceswap.engine.errors import ModelError, UnsupportedModelError
-from obs_faceswap.engine.session import Session, shared
+from obs_faceswap.engine.runtime.session import Session, shared
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.swap.dfm import DfmSwapper
 from obs_faceswap.engine.types import AlignedFace, Face, Warp

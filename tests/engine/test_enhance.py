@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from obs_faceswap.engine import wear
-from obs_faceswap.engine.align import CANONICAL_FACE, to_crop, warp_for
-from obs_faceswap.engine.enhance import Enhanced, Enhancer
+from obs_faceswap.engine.crop.align import CANONICAL_FACE, to_crop, warp_for
+from obs_faceswap.engine.crop.templates import ARCFACE_128, FFHQ_512, five_points
 from obs_faceswap.engine.errors import FaceError, ModelError, ModelMissingError, UnsupportedModelError
-from obs_faceswap.engine.session import Session
+from obs_faceswap.engine.finish.enhance import Enhanced, Enhancer
+from obs_faceswap.engine.runtime.session import Session
 from obs_faceswap.engine.settings import Settings
-from obs_faceswap.engine.templates import ARCFACE_128, FFHQ_512, five_points
 from obs_faceswap.engine.types import AlignedFace, Face, SwappedFace
 
 FULL = Settings(enhancer_blend=100)

@@ -7,9 +7,9 @@ import weakref
 import numpy as np
 import pytest
 
-from obs_faceswap.engine import exchange as ex
-from obs_faceswap.engine.exchange import Exchange, allocate, geometry_of, key_of
 from obs_faceswap.engine.formats import PixelFormat, plane_sizes
+from obs_faceswap.engine.live import exchange as ex
+from obs_faceswap.engine.live.exchange import Exchange, allocate, geometry_of, key_of
 from obs_faceswap.engine.settings import Cover
 from obs_faceswap.engine.types import Shown
 

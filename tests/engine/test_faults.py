@@ -12,22 +12,22 @@ import pytest
 from fake_engine import HEIGHT, SEEN, WIDTH, FakeFinder, FakeSwapper, networks_of
 from stream_engine import StreamEngine, work
 
-from obs_faceswap.engine import exchange as ex
-from obs_faceswap.engine import recovery
-from obs_faceswap.engine import stream as stream_module
-from obs_faceswap.engine import worker as worker_module
 from obs_faceswap.engine.errors import FaceUnseenError, ModelError, ProviderError
-from obs_faceswap.engine.exchange import Exchange, key_of, now_ns
 from obs_faceswap.engine.faces import FaceKind
 from obs_faceswap.engine.formats import PixelFormat
+from obs_faceswap.engine.live import exchange as ex
+from obs_faceswap.engine.live import recovery
+from obs_faceswap.engine.live import stream as stream_module
+from obs_faceswap.engine.live import worker as worker_module
+from obs_faceswap.engine.live.exchange import Exchange, key_of, now_ns
+from obs_faceswap.engine.live.recovery import Retries, Trouble
+from obs_faceswap.engine.live.worker import State, Worker
 from obs_faceswap.engine.pipeline import Pipeline
-from obs_faceswap.engine.recovery import Retries, Trouble
-from obs_faceswap.engine.session import Session
+from obs_faceswap.engine.runtime.session import Session
 from obs_faceswap.engine.settings import Delay, Settings
 from obs_faceswap.engine.swap.dfm import DfmSwapper
 from obs_faceswap.engine.types import Shown
 from obs_faceswap.engine.wear import Worn
-from obs_faceswap.engine.worker import State, Worker
 
 KEY = key_of(PixelFormat.BGR3, WIDTH, HEIGHT)
 KINDS = list(Shown)

@@ -21,14 +21,14 @@ from painted import (
     turned,
 )
 
-from obs_faceswap.engine.detect import detector_for
-from obs_faceswap.engine.finder import FaceFinder
-from obs_faceswap.engine.governor import Plan
-from obs_faceswap.engine.landmarks import FaceMesh
-from obs_faceswap.engine.picture import Picture
-from obs_faceswap.engine.session import Session
+from obs_faceswap.engine.crop.picture import Picture
+from obs_faceswap.engine.find.detect import detector_for
+from obs_faceswap.engine.find.finder import FaceFinder
+from obs_faceswap.engine.find.landmarks import FaceMesh
+from obs_faceswap.engine.find.views import View, detected, views_of
+from obs_faceswap.engine.live.governor import Plan
+from obs_faceswap.engine.runtime.session import Session
 from obs_faceswap.engine.settings import Settings
-from obs_faceswap.engine.views import View, detected, views_of
 
 
 def test_the_largest_face_is_the_target_and_all_others_are_reported():

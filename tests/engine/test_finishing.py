@@ -7,8 +7,8 @@ from engine import reference
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obs_faceswap.engine import pixels
-from obs_faceswap.engine.finishing import finish, finished, is_wanted
+from obs_faceswap.engine.finish import pixels
+from obs_faceswap.engine.finish.finishing import finish, finished, is_wanted
 from obs_faceswap.engine.formats import PixelFormat
 from obs_faceswap.engine.settings import Settings
 

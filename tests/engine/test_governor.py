@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from obs_faceswap.engine.governor import Governor, Observation, Plan
+from obs_faceswap.engine.live.governor import Governor, Observation, Plan
 from obs_faceswap.engine.settings import OtherFaces, Reprojection, Settings, Target
 
 SMOOTH = Settings(target=Target.SMOOTH)

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from answers import Answers
 
+from obs_faceswap.engine.crop.picture import Picture
 from obs_faceswap.engine.errors import UnsupportedModelError
-from obs_faceswap.engine.hands import Hands, drawn
-from obs_faceswap.engine.picture import Picture
-from obs_faceswap.engine.session import Session
+from obs_faceswap.engine.find.hands import Hands, drawn
+from obs_faceswap.engine.runtime.session import Session
 
 SIZE = (384, 384)  # twice the network's side
 WHOLE = (191.5, 191.5), 384.0  # the square that is searched

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from painted import ANNE, BEN, Person, Stream, is_on
 
-from obs_faceswap.engine import people
 from obs_faceswap.engine.errors import ModelError
+from obs_faceswap.engine.find import people
 from obs_faceswap.engine.settings import Settings, Who
 
 SETTINGS = Settings(smoothing=0)
@@ -163,8 +163,8 @@ def test_tiny_faces_are_not_looked_at():
 
 
 def test_a_face_turned_away_is_not_looked_at():
-    from obs_faceswap.engine.align import CANONICAL_FACE
-    from obs_faceswap.engine.identity import is_turned
+    from obs_faceswap.engine.crop.align import CANONICAL_FACE
+    from obs_faceswap.engine.find.identity import is_turned
 
     for degrees, turned in ((0, False), (20, False), (50, True), (-50, True), (90, True)):
         cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))

@@ -10,12 +10,13 @@ import pytest
 import tiny_networks
 from stream_engine import StreamEngine
 
-from obs_faceswap.engine import cancel, improver, optimize, session
-from obs_faceswap.engine.exchange import Exchange
-from obs_faceswap.engine.improver import MAKING, Improver, make_faster
-from obs_faceswap.engine.session import shared
+from obs_faceswap.engine.live import improver
+from obs_faceswap.engine.live.exchange import Exchange
+from obs_faceswap.engine.live.improver import MAKING, Improver, make_faster
+from obs_faceswap.engine.live.worker import Worker
+from obs_faceswap.engine.runtime import cancel, optimize, session
+from obs_faceswap.engine.runtime.session import shared
 from obs_faceswap.engine.settings import Settings
-from obs_faceswap.engine.worker import Worker
 
 ANNA, BERT = Path("anna.dfm"), Path("bert.dfm")
 
@@ -264,7 +265,8 @@ def test_a_worker_that_ends_gives_it_up(monkeypatch):
 
 
 def test_the_filters_engine_is_loaded_at_once(monkeypatch):
-    from obs_faceswap.engine import loader, pipeline
+    from obs_faceswap.engine import pipeline
+    from obs_faceswap.engine.live import loader
 
     asked = []
     monkeypatch.setattr(pipeline, "load", lambda settings, at_once: asked.append(at_once))

@@ -6,14 +6,14 @@ import pytest
 from answers import Answers
 from tiny_networks import grid_mesh
 
-from obs_faceswap.engine.align import CANONICAL_FACE
-from obs_faceswap.engine.detect import detector_for
+from obs_faceswap.engine.crop.align import CANONICAL_FACE
+from obs_faceswap.engine.crop.picture import Picture
 from obs_faceswap.engine.errors import UnsupportedModelError
-from obs_faceswap.engine.landmarkers import Fan68, Points68, Points106, landmarker_for
-from obs_faceswap.engine.landmarks import FaceMesh, roi_of_kps, roi_of_landmarks
-from obs_faceswap.engine.picture import Picture
-from obs_faceswap.engine.schemes import _PAIRS_OF_106, mesh_to_68
-from obs_faceswap.engine.session import Session
+from obs_faceswap.engine.find.detect import detector_for
+from obs_faceswap.engine.find.landmarkers import Fan68, Points68, Points106, landmarker_for
+from obs_faceswap.engine.find.landmarks import FaceMesh, roi_of_kps, roi_of_landmarks
+from obs_faceswap.engine.find.schemes import _PAIRS_OF_106, mesh_to_68
+from obs_faceswap.engine.runtime.session import Session
 
 SQUARE = ((150, 120), 200.0, 0.0)  # center, side and roll of where to look
 HEAD = (CANONICAL_FACE[:, :2] * (1, -1) * 0.035 + 0.5).astype(np.float32)  # the mesh, 0..1 of a crop

@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from obs_faceswap.engine.align import CANONICAL_FACE
+from obs_faceswap.engine.crop.align import CANONICAL_FACE
+from obs_faceswap.engine.crop.picture import Picture
 from obs_faceswap.engine.errors import UnsupportedModelError
-from obs_faceswap.engine.landmarks import FaceMesh, roi_of_kps, roi_of_landmarks, shape_error
-from obs_faceswap.engine.picture import Picture
-from obs_faceswap.engine.session import Session
+from obs_faceswap.engine.find.landmarks import FaceMesh, roi_of_kps, roi_of_landmarks, shape_error
+from obs_faceswap.engine.runtime.session import Session
 
 HEAD = CANONICAL_FACE * (1, -1, -1)  # as the network has it: y down, z away
 PLACE = np.array([300, 200])

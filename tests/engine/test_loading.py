@@ -6,12 +6,12 @@ import pytest
 from stream_engine import StreamEngine, work
 from worker_stage import ANNA, BERT, Loads, loaded, offered, result_of, settle
 
-from obs_faceswap.engine import exchange as ex
-from obs_faceswap.engine import recovery
 from obs_faceswap.engine.errors import FaceError, ModelMissingError
-from obs_faceswap.engine.loader import Loader, face_name, needs
+from obs_faceswap.engine.live import exchange as ex
+from obs_faceswap.engine.live import recovery
+from obs_faceswap.engine.live.loader import Loader, face_name, needs
+from obs_faceswap.engine.live.worker import State
 from obs_faceswap.engine.settings import Settings
-from obs_faceswap.engine.worker import State
 
 
 def test_another_face_is_loaded_while_the_old_one_goes_on():

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from engine.test_camera import FACE, INSIDE, blurred, frame_of, luma_of, scene
 
-from obs_faceswap.engine.camera import texture_of
-from obs_faceswap.engine.look import Look
+from obs_faceswap.engine.finish.camera import texture_of
+from obs_faceswap.engine.finish.look import Look
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.types import AlignedFace, Face, SwappedFace, Warp
 

@@ -5,7 +5,7 @@ from engine import reference
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obs_faceswap.engine.mask import finish, hull
+from obs_faceswap.engine.crop.mask import finish, hull
 from obs_faceswap.engine.settings import Settings
 
 SIZE = 224  # DeepFaceLive's default resolution

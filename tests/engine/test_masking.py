@@ -11,10 +11,10 @@ from fake_engine import TARGET
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from obs_faceswap.engine.align import to_crop, warp_for
-from obs_faceswap.engine.masking import face_masks
-from obs_faceswap.engine.occlusion import Visible
-from obs_faceswap.engine.session import Session
+from obs_faceswap.engine.crop.align import to_crop, warp_for
+from obs_faceswap.engine.crop.masking import face_masks
+from obs_faceswap.engine.crop.occlusion import Visible
+from obs_faceswap.engine.runtime.session import Session
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.swap.dfm import DfmSwapper
 from obs_faceswap.engine.types import AlignedFace, SwappedFace

@@ -5,10 +5,11 @@ from engine import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from obs_faceswap.engine import align, blend, pixels
+from obs_faceswap.engine.crop import align
+from obs_faceswap.engine.crop.picture import Picture
+from obs_faceswap.engine.finish import blend, pixels
+from obs_faceswap.engine.finish.merge import cover_region, merge
 from obs_faceswap.engine.formats import PixelFormat
-from obs_faceswap.engine.merge import cover_region, merge
-from obs_faceswap.engine.picture import Picture
 from obs_faceswap.engine.settings import Interpolation, Settings
 from obs_faceswap.engine.types import SwappedFace, Warp
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from obs_faceswap.engine import providers
-from obs_faceswap.engine.meter import Host, Meter
+from obs_faceswap.engine.live.meter import Host, Meter
+from obs_faceswap.engine.runtime import providers
 
 
 @pytest.fixture(autouse=True)

@@ -18,9 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_tflite import TfliteFile
 
-from obs_faceswap.engine import download, models, registry
 from obs_faceswap.engine.errors import ChecksumError, ModelError, ModelMissingError
-from obs_faceswap.engine.session import Session
+from obs_faceswap.engine.runtime.session import Session
+from obs_faceswap.engine.store import download, models, registry
 
 MEMBER = "inside/network.tflite"
 SHAPE = (1, 4, 4, 3)

@@ -5,20 +5,20 @@ from dataclasses import replace
 import pytest
 import tiny_networks
 
-from obs_faceswap.engine import networks
-from obs_faceswap.engine.detect import detector_for
-from obs_faceswap.engine.detectors.blazeface import BlazeFace
-from obs_faceswap.engine.detectors.yunet import YuNet
 from obs_faceswap.engine.errors import ModelMissingError, UnsupportedModelError
-from obs_faceswap.engine.face_networks import is_detector, is_landmarker
-from obs_faceswap.engine.landmarkers import landmarker_for
-from obs_faceswap.engine.landmarks import FaceMesh
-from obs_faceswap.engine.loader import needs
-from obs_faceswap.engine.networks import Networks
-from obs_faceswap.engine.onnx_contract import contract_of
-from obs_faceswap.engine.recognize import fingerprint
-from obs_faceswap.engine.session import Session
+from obs_faceswap.engine.find import networks
+from obs_faceswap.engine.find.detect import detector_for
+from obs_faceswap.engine.find.detectors.blazeface import BlazeFace
+from obs_faceswap.engine.find.detectors.yunet import YuNet
+from obs_faceswap.engine.find.landmarkers import landmarker_for
+from obs_faceswap.engine.find.landmarks import FaceMesh
+from obs_faceswap.engine.find.networks import Networks
+from obs_faceswap.engine.find.recognize import fingerprint
+from obs_faceswap.engine.live.loader import needs
+from obs_faceswap.engine.runtime.onnx_contract import contract_of
+from obs_faceswap.engine.runtime.session import Session
 from obs_faceswap.engine.settings import Settings, Who
+from obs_faceswap.engine.store.face_networks import is_detector, is_landmarker
 
 CPU = Settings(device="cpu")
 

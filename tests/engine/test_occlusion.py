@@ -9,15 +9,16 @@ from fake_engine import TARGET, face_at
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from obs_faceswap.engine import front, models
-from obs_faceswap.engine.align import to_crop, warp_for
+from obs_faceswap.engine.crop import front
+from obs_faceswap.engine.crop.align import to_crop, warp_for
+from obs_faceswap.engine.crop.mask import hull
+from obs_faceswap.engine.crop.occluders import REGIONS, FaceNetwork, HandsBefore
+from obs_faceswap.engine.crop.occlusion import Visible
+from obs_faceswap.engine.crop.picture import Picture
 from obs_faceswap.engine.errors import ModelError, ModelMissingError, UnsupportedModelError
-from obs_faceswap.engine.mask import hull
-from obs_faceswap.engine.occluders import REGIONS, FaceNetwork, HandsBefore
-from obs_faceswap.engine.occlusion import Visible
-from obs_faceswap.engine.picture import Picture
-from obs_faceswap.engine.session import Session
+from obs_faceswap.engine.runtime.session import Session
 from obs_faceswap.engine.settings import Occlusion, Settings, Switch
+from obs_faceswap.engine.store import models
 from obs_faceswap.engine.types import Face, Warp
 
 PLAIN = Settings()

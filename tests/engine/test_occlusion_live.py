@@ -13,11 +13,11 @@ from fake_engine import (
     networks_of,
 )
 
-from obs_faceswap.engine.align import warp_for
+from obs_faceswap.engine.crop.align import warp_for
+from obs_faceswap.engine.crop.front import Front
+from obs_faceswap.engine.crop.occlusion import Visible
 from obs_faceswap.engine.errors import ModelError
 from obs_faceswap.engine.faces import FaceKind
-from obs_faceswap.engine.front import Front
-from obs_faceswap.engine.occlusion import Visible
 from obs_faceswap.engine.pipeline import Pipeline
 from obs_faceswap.engine.settings import Blending, ColorTransfer, Settings
 from obs_faceswap.engine.types import Shown

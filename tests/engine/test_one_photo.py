@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_networks import double, model, one_photo
 
+from obs_faceswap.engine.crop.picture import Picture
 from obs_faceswap.engine.errors import ModelError, UnsupportedModelError
-from obs_faceswap.engine.picture import Picture
-from obs_faceswap.engine.session import Session
+from obs_faceswap.engine.runtime.session import Session
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.swap.one_photo import (
     FAMILIES,

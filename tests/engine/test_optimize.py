@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
-from obs_faceswap.engine import cancel, optimize, rewrites
-from obs_faceswap.engine.cancel import CancelledError
-from obs_faceswap.engine.session import shared
-from obs_faceswap.engine.weights import Weights
+from obs_faceswap.engine.runtime import cancel, optimize, rewrites
+from obs_faceswap.engine.runtime.cancel import CancelledError
+from obs_faceswap.engine.runtime.session import shared
+from obs_faceswap.engine.runtime.weights import Weights
 
 NUMBERS = np.random.default_rng(1)
 

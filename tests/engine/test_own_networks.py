@@ -9,11 +9,11 @@ import tiny_networks
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obs_faceswap.engine import own_networks
 from obs_faceswap.engine.errors import ModelError, ModelMissingError, UnsupportedModelError
-from obs_faceswap.engine.onnx_contract import contract_of
-from obs_faceswap.engine.own_networks import OwnNetwork, Role, converter_for, recognizer_for
-from obs_faceswap.engine.session import Session
+from obs_faceswap.engine.runtime.onnx_contract import contract_of
+from obs_faceswap.engine.runtime.session import Session
+from obs_faceswap.engine.store import own_networks
+from obs_faceswap.engine.store.own_networks import OwnNetwork, Role, converter_for, recognizer_for
 
 NETWORKS = {
     "inswapper_128": tiny_networks.one_photo(128),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obs_faceswap.engine.pace import OLDEST_SWAP_NS, Camera, Pace, Reprojector, Usual, can_reproject
+from obs_faceswap.engine.live.pace import OLDEST_SWAP_NS, Camera, Pace, Reprojector, Usual, can_reproject
 
 MS = 1_000_000
 PERIOD = 33 * MS

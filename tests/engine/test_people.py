@@ -8,19 +8,19 @@ import pytest
 from fake_engine import FakeFinder, FakeSwapper, face_at, frame_of, networks_of, painted
 from stream_engine import StreamEngine
 
-from obs_faceswap.engine import assignment, people
-from obs_faceswap.engine.enroll import Enroller
+from obs_faceswap.engine.crop.picture import Picture
 from obs_faceswap.engine.errors import FaceError, ModelError, PeopleError
-from obs_faceswap.engine.exchange import Exchange
 from obs_faceswap.engine.faces import FaceKind
-from obs_faceswap.engine.finder import Found
-from obs_faceswap.engine.picture import Picture
+from obs_faceswap.engine.find import assignment, people
+from obs_faceswap.engine.find.enroll import Enroller
+from obs_faceswap.engine.find.finder import Found
+from obs_faceswap.engine.live.exchange import Exchange
+from obs_faceswap.engine.live.worker import Worker
 from obs_faceswap.engine.pipeline import Pipeline
 from obs_faceswap.engine.settings import CameraFit, ColorTransfer, Cover, OtherFaces, Settings, Who
 from obs_faceswap.engine.types import Shown
 from obs_faceswap.engine.wardrobe import Wardrobe
 from obs_faceswap.engine.wear import Worn
-from obs_faceswap.engine.worker import Worker
 
 PLAIN = Settings(color_transfer=ColorTransfer.NONE, camera_match=CameraFit.OFF)
 LEFT, RIGHT = face_at(80, 120), face_at(230, 120, track_id=2)

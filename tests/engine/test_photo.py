@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from engine import photo_heads
 
-from obs_faceswap.engine import mask
-from obs_faceswap.engine.align import to_crop
+from obs_faceswap.engine.crop import mask
+from obs_faceswap.engine.crop.align import to_crop
 from obs_faceswap.engine.errors import FaceError
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.swap import photo_draw as draw

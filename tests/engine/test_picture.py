@@ -7,10 +7,10 @@ from engine import reference
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obs_faceswap.engine import blend, pixels
-from obs_faceswap.engine.align import CANONICAL_FACE, cut, cut_face, in_frame_pixels, to_frame, warp_for
+from obs_faceswap.engine.crop.align import CANONICAL_FACE, cut, cut_face, in_frame_pixels, to_frame, warp_for
+from obs_faceswap.engine.crop.picture import Picture
+from obs_faceswap.engine.finish import blend, pixels
 from obs_faceswap.engine.formats import PixelFormat
-from obs_faceswap.engine.picture import Picture
 
 FLIPS = pytest.mark.parametrize("flip", [False, True], ids=["top down", "bottom up"])
 FORMATS = pytest.mark.parametrize("pixel_format", PixelFormat)

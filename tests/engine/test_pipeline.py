@@ -21,15 +21,17 @@ from fake_engine import (
     pipeline_of,
 )
 
-from obs_faceswap.engine import front, networks, pipeline
+from obs_faceswap.engine import pipeline
+from obs_faceswap.engine.crop import front
 from obs_faceswap.engine.errors import FaceError, FaceUnseenError, ModelError, ProviderError
 from obs_faceswap.engine.faces import FaceKind
-from obs_faceswap.engine.finder import Found
+from obs_faceswap.engine.find import networks
+from obs_faceswap.engine.find.finder import Found
+from obs_faceswap.engine.finish.policy import GOOD_FRAMES
 from obs_faceswap.engine.formats import LAYOUTS, PixelFormat
-from obs_faceswap.engine.governor import Plan
-from obs_faceswap.engine.pace import OLDEST_SWAP_NS
+from obs_faceswap.engine.live.governor import Plan
+from obs_faceswap.engine.live.pace import OLDEST_SWAP_NS
 from obs_faceswap.engine.pipeline import Pipeline
-from obs_faceswap.engine.policy import GOOD_FRAMES
 from obs_faceswap.engine.settings import CameraFit, ColorTransfer, Cover, Keep, OtherFaces, Settings
 from obs_faceswap.engine.steps import Stage
 from obs_faceswap.engine.types import Frame, Result, Shown

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from fake_engine import FakeFinder, FakeSwapper, frame_of, networks_of
 
-from obs_faceswap.engine.align import CANONICAL_FACE, to_crop, warp_for
+from obs_faceswap.engine.crop.align import CANONICAL_FACE, to_crop, warp_for
+from obs_faceswap.engine.crop.place import behind, place_of, warp_at
 from obs_faceswap.engine.errors import FaceError
 from obs_faceswap.engine.faces import FaceKind
-from obs_faceswap.engine.finder import Found
+from obs_faceswap.engine.find.finder import Found
 from obs_faceswap.engine.pipeline import Pipeline
-from obs_faceswap.engine.place import behind, place_of, warp_at
 from obs_faceswap.engine.settings import AlignMode, FaceType, Settings, Switch
 from obs_faceswap.engine.types import Face
 from obs_faceswap.engine.wear import Worn

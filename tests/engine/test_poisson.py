@@ -7,8 +7,8 @@ from fake_engine import TARGET
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from obs_faceswap.engine.align import to_crop, warp_for
-from obs_faceswap.engine.poisson import seamless
+from obs_faceswap.engine.crop.align import to_crop, warp_for
+from obs_faceswap.engine.finish.poisson import seamless
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.types import AlignedFace, SwappedFace
 

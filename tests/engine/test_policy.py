@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obs_faceswap.engine.policy import FADE_S, FREEZE_S, GOOD_FRAMES, Action, NoFacePolicy, Step
+from obs_faceswap.engine.finish.policy import FADE_S, FREEZE_S, GOOD_FRAMES, Action, NoFacePolicy, Step
 from obs_faceswap.engine.settings import Cover
 
 FRAME_S = 0.1

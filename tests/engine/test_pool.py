@@ -2,8 +2,8 @@
 
 import pytest
 
-from obs_faceswap.engine import pool
-from obs_faceswap.engine.pool import Pool
+from obs_faceswap.engine.runtime import pool
+from obs_faceswap.engine.runtime.pool import Pool
 
 
 class Network:

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pytest
 import tiny_networks
 
-from obs_faceswap.engine import priority
-from obs_faceswap.engine.priority import Linux, MacOS, Priority, Windows
-from obs_faceswap.engine.session import Session
+from obs_faceswap.engine.live import priority
+from obs_faceswap.engine.live.priority import Linux, MacOS, Priority, Windows
+from obs_faceswap.engine.runtime.session import Session
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="threads have nice values on Linux only")
 

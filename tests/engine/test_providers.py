@@ -5,8 +5,8 @@ import threading
 import onnxruntime
 import pytest
 
-from obs_faceswap.engine import providers
 from obs_faceswap.engine.errors import ProviderError
+from obs_faceswap.engine.runtime import providers
 
 ALL = [
     "TensorrtExecutionProvider",

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from tiny_networks import double, recognizer
 
+from obs_faceswap.engine.crop.picture import Picture
+from obs_faceswap.engine.crop.templates import ARCFACE_112
 from obs_faceswap.engine.errors import FaceError, UnsupportedModelError
-from obs_faceswap.engine.picture import Picture
-from obs_faceswap.engine.recognize import Recognizer, likeness, mean_of, normed
-from obs_faceswap.engine.session import Session
-from obs_faceswap.engine.templates import ARCFACE_112
+from obs_faceswap.engine.find.recognize import Recognizer, likeness, mean_of, normed
+from obs_faceswap.engine.runtime.session import Session
 
 KPS = np.array(ARCFACE_112.points, np.float32)
 BGR = (40, 100, 200)

@@ -5,8 +5,8 @@ import tomllib
 
 import pytest
 
-from obs_faceswap.engine import download, models, registry
 from obs_faceswap.engine.errors import ModelError
+from obs_faceswap.engine.store import download, models, registry
 
 GOOD = """
 [[model]]

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from obs_faceswap.engine import regulator as regulator_module
-from obs_faceswap.engine.governor import Plan
-from obs_faceswap.engine.meter import Host
-from obs_faceswap.engine.regulator import Regulator
+from obs_faceswap.engine.live import regulator as regulator_module
+from obs_faceswap.engine.live.governor import Plan
+from obs_faceswap.engine.live.meter import Host
+from obs_faceswap.engine.live.regulator import Regulator
 from obs_faceswap.engine.settings import Settings, Target
 
 

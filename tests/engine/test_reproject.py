@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from fake_engine import TARGET
 
-from obs_faceswap.engine.align import CANONICAL_FACE
-from obs_faceswap.engine.mask import hull
-from obs_faceswap.engine.reproject import hidden, reprojected, without_kept
+from obs_faceswap.engine.crop.align import CANONICAL_FACE
+from obs_faceswap.engine.crop.mask import hull
+from obs_faceswap.engine.finish.reproject import hidden, reprojected, without_kept
 from obs_faceswap.engine.settings import Keep, Settings
 from obs_faceswap.engine.types import AlignedFace, SwappedFace, Warp
 

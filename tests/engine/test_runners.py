@@ -4,9 +4,9 @@ import threading
 
 import pytest
 
-from obs_faceswap.engine import providers
 from obs_faceswap.engine.errors import ProviderError
-from obs_faceswap.engine.runners import CallerRunner, Gate, OwnedRunner, Owners, OwnerThread
+from obs_faceswap.engine.runtime import providers
+from obs_faceswap.engine.runtime.runners import CallerRunner, Gate, OwnedRunner, Owners, OwnerThread
 
 
 def most_at_once(runner, count, is_long):

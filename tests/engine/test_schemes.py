@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obs_faceswap.engine.align import CANONICAL_FACE
-from obs_faceswap.engine.schemes import (
+from obs_faceswap.engine.crop.align import CANONICAL_FACE
+from obs_faceswap.engine.find.schemes import (
     IBUG_68_IN_MESH,
     five_of_68,
     insight_106_to_68,

@@ -9,11 +9,11 @@ import tiny_networks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from obs_faceswap.engine import optimize, providers, runners
-from obs_faceswap.engine import session as session_module
 from obs_faceswap.engine.errors import ModelError, ModelMissingError, ProviderError, UnsupportedModelError
-from obs_faceswap.engine.pool import Pool
-from obs_faceswap.engine.session import Session, TensorInfo, probe, shared
+from obs_faceswap.engine.runtime import optimize, providers, runners
+from obs_faceswap.engine.runtime import session as session_module
+from obs_faceswap.engine.runtime.pool import Pool
+from obs_faceswap.engine.runtime.session import Session, TensorInfo, probe, shared
 
 DOUBLE = tiny_networks.double()
 ONES = {"input": np.ones((1, 3), np.float32)}

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from painted import ANNE, BEN, Stream, is_on
 
-from obs_faceswap.engine.detect import detector_for
-from obs_faceswap.engine.finder import FaceFinder
-from obs_faceswap.engine.landmarks import FaceMesh
-from obs_faceswap.engine.picture import Picture
-from obs_faceswap.engine.schemes import mesh_to_68
-from obs_faceswap.engine.session import Session
+from obs_faceswap.engine.crop.picture import Picture
+from obs_faceswap.engine.find.detect import detector_for
+from obs_faceswap.engine.find.finder import FaceFinder
+from obs_faceswap.engine.find.landmarks import FaceMesh
+from obs_faceswap.engine.find.schemes import mesh_to_68
+from obs_faceswap.engine.find.track import OneEuro
+from obs_faceswap.engine.runtime.session import Session
 from obs_faceswap.engine.settings import Settings, Who
-from obs_faceswap.engine.track import OneEuro
 
 FPS = 30.0
 DEFAULT = Settings().smoothing / 100

@@ -6,13 +6,13 @@ import time
 import pytest
 from stream_engine import StreamEngine
 
-from obs_faceswap.engine import exchange as ex
-from obs_faceswap.engine import stream as stream_module
-from obs_faceswap.engine.exchange import Exchange, key_of, now_ns
 from obs_faceswap.engine.formats import PixelFormat
-from obs_faceswap.engine.governor import Plan
+from obs_faceswap.engine.live import exchange as ex
+from obs_faceswap.engine.live import stream as stream_module
+from obs_faceswap.engine.live.exchange import Exchange, key_of, now_ns
+from obs_faceswap.engine.live.governor import Plan
+from obs_faceswap.engine.live.stream import Stream
 from obs_faceswap.engine.settings import Reprojection, Settings
-from obs_faceswap.engine.stream import Stream
 
 KEY = key_of(PixelFormat.I420, 64, 36)
 NEVER, ALWAYS = Settings(reprojection=Reprojection.NO), Settings(reprojection=Reprojection.YES)

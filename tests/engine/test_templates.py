@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from obs_faceswap.engine import templates
-from obs_faceswap.engine.align import to_crop
-from obs_faceswap.engine.templates import five_points, warp_to
+from obs_faceswap.engine.crop import templates
+from obs_faceswap.engine.crop.align import to_crop
+from obs_faceswap.engine.crop.templates import five_points, warp_to
 
 TEMPLATES = [
     templates.ARCFACE_112,

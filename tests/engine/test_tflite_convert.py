@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from tiny_tflite import TfliteFile
 
 from obs_faceswap.engine.errors import ModelError, UnsupportedModelError
-from obs_faceswap.engine.session import Session
-from obs_faceswap.engine.tflite_convert import convert
+from obs_faceswap.engine.runtime.session import Session
+from obs_faceswap.engine.store.tflite_convert import convert
 
 SAME, VALID = 0, 1
 NO_ACTIVATION, RELU, RELU6, TANH = 0, 1, 3, 4

@@ -8,19 +8,20 @@ import pytest
 import tiny_networks
 from fake_engine import HEIGHT, NOBODY, SEEN, TARGET, WIDTH, FakeFinder, face_at, frame_of, networks_of
 
-from obs_faceswap.engine import exchange as ex
-from obs_faceswap.engine import own_networks, wear
-from obs_faceswap.engine.align import to_crop
+from obs_faceswap.engine import wear
+from obs_faceswap.engine.crop.align import to_crop
+from obs_faceswap.engine.crop.templates import five_points, placed
 from obs_faceswap.engine.errors import FaceError, ModelMissingError
-from obs_faceswap.engine.exchange import Exchange, key_of, now_ns
 from obs_faceswap.engine.formats import PixelFormat
+from obs_faceswap.engine.live import exchange as ex
+from obs_faceswap.engine.live.exchange import Exchange, key_of, now_ns
+from obs_faceswap.engine.live.worker import Worker
 from obs_faceswap.engine.pipeline import Pipeline
 from obs_faceswap.engine.settings import ColorTransfer, Cover, Settings
+from obs_faceswap.engine.store import own_networks
 from obs_faceswap.engine.swap import through
 from obs_faceswap.engine.swap.one_photo import FAMILIES, OnePhotoSwapper
-from obs_faceswap.engine.templates import five_points, placed
 from obs_faceswap.engine.types import Shown
-from obs_faceswap.engine.worker import Worker
 
 BY_NAME = {family.name: family for family in FAMILIES}
 SIDES = {"inswapper": 128, "blendswap": 256, "uniface": 256}

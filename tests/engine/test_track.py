@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from obs_faceswap.engine.picture import Picture
-from obs_faceswap.engine.track import CutWatch, OneEuro, Track
+from obs_faceswap.engine.crop.picture import Picture
+from obs_faceswap.engine.find.track import CutWatch, OneEuro, Track
 
 SIZE = 200.0
 DT = 1 / 30

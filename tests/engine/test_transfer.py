@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obs_faceswap.engine.color import ColorMatch
+from obs_faceswap.engine.finish.color import ColorMatch
+from obs_faceswap.engine.finish.transfer import TRANSFERS, lab_of
 from obs_faceswap.engine.settings import ColorTransfer
-from obs_faceswap.engine.transfer import TRANSFERS, lab_of
 from obs_faceswap.engine.types import SwappedFace
 
 SIZE = 108

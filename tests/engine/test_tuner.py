@@ -4,13 +4,13 @@ import threading
 
 import pytest
 
-from obs_faceswap.engine import autotune as autotune_module
-from obs_faceswap.engine import tuner as tuner_module
-from obs_faceswap.engine.autotune import StoppedError, Tuning
 from obs_faceswap.engine.errors import FaceError
-from obs_faceswap.engine.loader import DEVICES
+from obs_faceswap.engine.live import autotune as autotune_module
+from obs_faceswap.engine.live import tuner as tuner_module
+from obs_faceswap.engine.live.autotune import StoppedError, Tuning
+from obs_faceswap.engine.live.loader import DEVICES
+from obs_faceswap.engine.live.tuner import Tuner
 from obs_faceswap.engine.settings import Settings
-from obs_faceswap.engine.tuner import Tuner
 
 FOUND = Tuning((), {"device": "cpu", "target": "smooth"}, ("Swap: CPU, 60.0 ms.",))
 

@@ -10,8 +10,7 @@ import pytest
 import tiny_networks
 from tiny_clips import picture_of
 
-from obs_faceswap.engine import networks as finding
-from obs_faceswap.engine import optimize, pipeline, session, wear
+from obs_faceswap.engine import pipeline, wear
 from obs_faceswap.engine.errors import (
     FaceError,
     MediaError,
@@ -20,10 +19,12 @@ from obs_faceswap.engine.errors import (
     UnsupportedModelError,
 )
 from obs_faceswap.engine.faces import FaceKind
+from obs_faceswap.engine.find import networks as finding
 from obs_faceswap.engine.formats import PixelFormat
 from obs_faceswap.engine.pictures import read_picture
-from obs_faceswap.engine.pool import Pool
-from obs_faceswap.engine.session import shared as shared_session
+from obs_faceswap.engine.runtime import optimize, session
+from obs_faceswap.engine.runtime.pool import Pool
+from obs_faceswap.engine.runtime.session import shared as shared_session
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.types import Frame, Shown
 

@@ -7,7 +7,7 @@ import pytest
 from fake_obs import FakeObs
 from native_library import SHIPPED, library
 
-from obs_faceswap.engine.native import Library
+from obs_faceswap.engine.live.native import Library
 from obs_faceswap.libobs import abi
 from obs_faceswap.libobs.audio_sources import names
 

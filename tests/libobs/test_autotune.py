@@ -5,8 +5,8 @@ import threading
 import pytest
 from fake_obs import FakeObs
 
-from obs_faceswap.engine.autotune import Tuning
-from obs_faceswap.engine.tuner import Tuner
+from obs_faceswap.engine.live.autotune import Tuning
+from obs_faceswap.engine.live.tuner import Tuner
 from obs_faceswap.libobs import abi, properties, source
 from obs_faceswap.libobs import filter as filter_module
 from obs_faceswap.libobs.filter import python_filter

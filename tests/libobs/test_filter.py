@@ -9,10 +9,10 @@ from fake_obs import FakeObs
 from native_library import COMPILED, SHIPPED, Calls, bind, library
 from stream_engine import StreamEngine, work
 
-from obs_faceswap.engine import exchange as ex
 from obs_faceswap.engine.formats import PixelFormat, plane_sizes
+from obs_faceswap.engine.live import exchange as ex
+from obs_faceswap.engine.live.worker import State, Worker
 from obs_faceswap.engine.settings import Cover
-from obs_faceswap.engine.worker import State, Worker
 from obs_faceswap.libobs import abi
 from obs_faceswap.libobs import filter as filter_module
 from obs_faceswap.libobs.filter import native_filter, python_filter

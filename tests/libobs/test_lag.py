@@ -3,7 +3,7 @@
 import pytest
 from fake_obs import FakeObs
 
-from obs_faceswap.engine.meter import Host
+from obs_faceswap.engine.live.meter import Host
 from obs_faceswap.libobs import abi
 from obs_faceswap.libobs.lag import Lag
 

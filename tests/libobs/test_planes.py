@@ -5,8 +5,8 @@ import ctypes
 import numpy as np
 import pytest
 
-from obs_faceswap.engine.exchange import Color, allocate, key_of
 from obs_faceswap.engine.formats import LAYOUTS, PixelFormat, plane_sizes
+from obs_faceswap.engine.live.exchange import Color, allocate, key_of
 from obs_faceswap.libobs import abi
 from obs_faceswap.libobs.planes import blank, copy_in, copy_out, hide
 

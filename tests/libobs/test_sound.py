@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 from fake_obs import FakeObs
 
-from obs_faceswap.engine import exchange as ex
-from obs_faceswap.engine.exchange import Exchange
+from obs_faceswap.engine.live import exchange as ex
+from obs_faceswap.engine.live.exchange import Exchange
 from obs_faceswap.libobs import abi
 from obs_faceswap.libobs.sound import Sound
 

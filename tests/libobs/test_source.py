@@ -14,9 +14,9 @@ from native_library import SHIPPED, bind, library
 
 import obs_faceswap
 from obs_faceswap import plugin
-from obs_faceswap.engine import exchange as ex
-from obs_faceswap.engine.loader import DEVICES
-from obs_faceswap.engine.native import Found
+from obs_faceswap.engine.live import exchange as ex
+from obs_faceswap.engine.live.loader import DEVICES
+from obs_faceswap.engine.live.native import Found
 from obs_faceswap.engine.settings import OPTIONS
 from obs_faceswap.libobs import abi, api, log, properties, source, stored
 from obs_faceswap.libobs import filter as filter_module

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from native_library import COMPILED, SHIPPED, Calls, library, native_exchange
 
-from obs_faceswap.engine import exchange as ex
-from obs_faceswap.engine.cover import cover_into
-from obs_faceswap.engine.exchange import Exchange, key_of, now_ns
 from obs_faceswap.engine.formats import LAYOUTS, PixelFormat, plane_sizes
+from obs_faceswap.engine.live import exchange as ex
+from obs_faceswap.engine.live.cover import cover_into
+from obs_faceswap.engine.live.exchange import Exchange, key_of, now_ns
 from obs_faceswap.libobs import abi
 from obs_faceswap.libobs.planes import blank, copy_in, copy_out
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from native_library import COMPILED, ROOT, SHIPPED, builder, library
 
-from obs_faceswap.engine import block, exchange, native
+from obs_faceswap.engine.live import block, exchange, native
 from obs_faceswap.engine.settings import OPTIONS
 from obs_faceswap.libobs import abi
 

@@ -12,7 +12,7 @@ from obs_driver import is_raw, picture, wait_for_swaps
 from obs_hostile import SCRIPTS, written
 from obs_watch import Heartbeat, hangs_are_told
 
-from obs_faceswap.engine import native
+from obs_faceswap.engine.live import native
 from obs_faceswap.ui.bench.obs import tick_sources_ms
 from obs_faceswap.ui.obs_config import Collection
 from obs_faceswap.ui.throwaway_obs import ThrowawayObs

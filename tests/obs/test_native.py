@@ -3,7 +3,7 @@
 import pytest
 from obs_driver import is_raw, picture, wait_for_swaps
 
-from obs_faceswap.engine import native
+from obs_faceswap.engine.live import native
 from obs_faceswap.ui.obs_config import Collection
 from obs_faceswap.ui.throwaway_obs import ThrowawayObs
 

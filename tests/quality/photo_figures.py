@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from obs_faceswap.engine import pipeline
-from obs_faceswap.engine.align import similarity
+from obs_faceswap.engine.crop.align import similarity
+from obs_faceswap.engine.crop.picture import Picture
+from obs_faceswap.engine.find.networks import Networks
 from obs_faceswap.engine.formats import PixelFormat
-from obs_faceswap.engine.networks import Networks
-from obs_faceswap.engine.picture import Picture
-from obs_faceswap.engine.session import Session
+from obs_faceswap.engine.runtime.session import Session
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.types import Face, Frame, ImageBGR, Points, Shown
 

@@ -10,10 +10,11 @@ import pytest
 import tiny_networks
 from fake_engine import HEIGHT, NOBODY, WIDTH, face_at
 
-from obs_faceswap.engine import exchange as ex
-from obs_faceswap.engine import native, session
 from obs_faceswap.engine.errors import FaceSwapError
 from obs_faceswap.engine.formats import PixelFormat
+from obs_faceswap.engine.live import exchange as ex
+from obs_faceswap.engine.live import native
+from obs_faceswap.engine.runtime import session
 from obs_faceswap.libobs import abi
 from obs_faceswap.ui import cli
 from obs_faceswap.ui.bench import callback, child, hook, networks, processes, reference_merges

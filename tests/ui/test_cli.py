@@ -14,9 +14,10 @@ from fake_engine import HEIGHT, NOBODY, SEEN, WIDTH
 from tiny_clips import FRAMES, write_clip
 
 import obs_faceswap
-from obs_faceswap.engine import faces, models, wear
+from obs_faceswap.engine import faces, wear
 from obs_faceswap.engine.errors import ModelError, ModelMissingError
 from obs_faceswap.engine.settings import OPTIONS
+from obs_faceswap.engine.store import models
 from obs_faceswap.ui import cli, demo, doctor, settings_table
 
 REPORT_KEYS = {
@@ -278,7 +279,7 @@ def test_the_demo_gets_its_options(run, finder, monkeypatch, tmp_path):
 @pytest.fixture
 def tuned(monkeypatch, home):
     """What `autotune` was asked for; it measures nothing and finds the same each time."""
-    from obs_faceswap.engine import autotune
+    from obs_faceswap.engine.live import autotune
     from obs_faceswap.ui import cli
 
     asked = []

@@ -7,10 +7,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from obs_faceswap.engine import faces, folders, models, native, providers
+from obs_faceswap.engine import faces, folders
 from obs_faceswap.engine.errors import ModelMissingError, ProviderError
-from obs_faceswap.engine.native import Found
-from obs_faceswap.engine.session import Session
+from obs_faceswap.engine.live import native
+from obs_faceswap.engine.live.native import Found
+from obs_faceswap.engine.runtime import providers
+from obs_faceswap.engine.runtime.session import Session
+from obs_faceswap.engine.store import models
 from obs_faceswap.ui import doctor
 from obs_faceswap.ui.doctor import Level
 

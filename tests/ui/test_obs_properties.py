@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import tiny_networks
 
-from obs_faceswap.engine import faces, people
+from obs_faceswap.engine import faces
+from obs_faceswap.engine.find import people
 from obs_faceswap.engine.settings import OPTIONS, Settings
 from obs_faceswap.ui import obs_properties
 from obs_faceswap.ui.obs_properties import Actions, Severity, View, build, show_what_matters

@@ -8,11 +8,11 @@ import pytest
 from fake_engine import NOBODY, SEEN, FakeFinder, face_at, networks_of
 from tiny_clips import picture_of
 
-from obs_faceswap.engine import enroll_pictures, people
-from obs_faceswap.engine.enroll import Enroller
-from obs_faceswap.engine.finder import Found
-from obs_faceswap.engine.networks import Networks
-from obs_faceswap.engine.picture import Picture
+from obs_faceswap.engine.crop.picture import Picture
+from obs_faceswap.engine.find import enroll_pictures, people
+from obs_faceswap.engine.find.enroll import Enroller
+from obs_faceswap.engine.find.finder import Found
+from obs_faceswap.engine.find.networks import Networks
 from obs_faceswap.engine.pictures import read_picture
 from obs_faceswap.engine.settings import Settings, Who
 from obs_faceswap.ui import cli

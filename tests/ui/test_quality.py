@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from obs_faceswap.engine.align import CANONICAL_FACE
+from obs_faceswap.engine.crop.align import CANONICAL_FACE
 from obs_faceswap.engine.types import Face, Result, Shown
 from obs_faceswap.ui.cli import app
 from obs_faceswap.ui.quality import figures, report

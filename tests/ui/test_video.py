@@ -9,8 +9,8 @@ import pytest
 from tiny_clips import FRAMES, HEIGHT, RATE, WIDTH, picture_of, write_clip
 
 from obs_faceswap.engine.errors import MediaError
+from obs_faceswap.engine.finish.pixels import to_bgr
 from obs_faceswap.engine.formats import PixelFormat
-from obs_faceswap.engine.pixels import to_bgr
 from obs_faceswap.ui.video import check_video_target, color_space, process_video
 
 

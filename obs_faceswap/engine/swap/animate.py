@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from obs_faceswap.engine.errors import ModelError, UnsupportedModelError
-from obs_faceswap.engine.recognize import SIGNED, as_input
-from obs_faceswap.engine.session import Array, Session
+from obs_faceswap.engine.find.recognize import SIGNED, as_input
+from obs_faceswap.engine.runtime.session import Array, Session
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.types import AlignedFace, ImageBGR, Mask, SwappedFace
 

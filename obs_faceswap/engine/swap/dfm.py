@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from obs_faceswap.engine.errors import FaceUnseenError, ModelError, UnsupportedModelError
-from obs_faceswap.engine.session import Session, TensorInfo
+from obs_faceswap.engine.runtime.session import Session, TensorInfo
 from obs_faceswap.engine.settings import Settings, Switch
 from obs_faceswap.engine.swap.grade import Grade
 from obs_faceswap.engine.types import AlignedFace, ImageBGR, Mask, SwappedFace

@@ -16,14 +16,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from obs_faceswap.engine.align import cut
-from obs_faceswap.engine.errors import ModelError, UnsupportedModelError
-from obs_faceswap.engine.mask import hull
-from obs_faceswap.engine.picture import Picture
-from obs_faceswap.engine.recognize import IMAGENET, PLAIN, SIGNED, Embedding, Normalization, as_input, normed
-from obs_faceswap.engine.session import Session, TensorInfo
-from obs_faceswap.engine.settings import Settings
-from obs_faceswap.engine.templates import (
+from obs_faceswap.engine.crop.align import cut
+from obs_faceswap.engine.crop.mask import hull
+from obs_faceswap.engine.crop.picture import Picture
+from obs_faceswap.engine.crop.templates import (
     ARCFACE_112,
     ARCFACE_112_V1,
     ARCFACE_128,
@@ -32,6 +28,18 @@ from obs_faceswap.engine.templates import (
     Template,
     warp_to,
 )
+from obs_faceswap.engine.errors import ModelError, UnsupportedModelError
+from obs_faceswap.engine.find.recognize import (
+    IMAGENET,
+    PLAIN,
+    SIGNED,
+    Embedding,
+    Normalization,
+    as_input,
+    normed,
+)
+from obs_faceswap.engine.runtime.session import Session, TensorInfo
+from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.types import AlignedFace, ImageBGR, Mask, Points, SwappedFace
 
 _LATENT = 512  # length of the embeddings they take

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from obs_faceswap.engine.align import CANONICAL_FACE
+from obs_faceswap.engine.crop.align import CANONICAL_FACE
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Ints: TypeAlias = npt.NDArray[np.intp]

@@ -10,13 +10,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from obs_faceswap.engine import own_networks, providers
+from obs_faceswap.engine.crop.picture import Picture
+from obs_faceswap.engine.crop.templates import five_points
 from obs_faceswap.engine.errors import FaceError, ModelError, UnsupportedModelError
-from obs_faceswap.engine.own_networks import OwnNetwork, Role
-from obs_faceswap.engine.picture import Picture
-from obs_faceswap.engine.recognize import Embedding, Recognizer, mean_of
-from obs_faceswap.engine.session import Session, shared
+from obs_faceswap.engine.find.recognize import Embedding, Recognizer, mean_of
+from obs_faceswap.engine.runtime import providers
+from obs_faceswap.engine.runtime.session import Session, shared
 from obs_faceswap.engine.settings import Settings
+from obs_faceswap.engine.store import own_networks
+from obs_faceswap.engine.store.own_networks import OwnNetwork, Role
 from obs_faceswap.engine.swap.animate import Animator
 from obs_faceswap.engine.swap.one_photo import (
     Family,
@@ -29,7 +31,6 @@ from obs_faceswap.engine.swap.one_photo import (
 )
 from obs_faceswap.engine.swap.photo_find import FindLandmarks, the_face
 from obs_faceswap.engine.swap.photo_shape import fit_pose
-from obs_faceswap.engine.templates import five_points
 from obs_faceswap.engine.types import ImageBGR, Points, Swapper
 
 _LATENT = 512

@@ -6,10 +6,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from obs_faceswap.engine import exchange as ex
-from obs_faceswap.engine import native
-from obs_faceswap.engine.exchange import Exchange
 from obs_faceswap.engine.formats import PixelFormat, plane_sizes
+from obs_faceswap.engine.live import exchange as ex
+from obs_faceswap.engine.live import native
+from obs_faceswap.engine.live.exchange import Exchange
 from obs_faceswap.libobs import abi
 from obs_faceswap.ui.bench.hook import bare_copies, hook_of, source_frame
 from obs_faceswap.ui.bench.plan import Figures, Plan

@@ -13,13 +13,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from obs_faceswap.engine import exchange as ex
 from obs_faceswap.engine.errors import FaceSwapError
-from obs_faceswap.engine.exchange import Exchange
 from obs_faceswap.engine.formats import PixelFormat, plane_sizes
-from obs_faceswap.engine.loader import Engine
+from obs_faceswap.engine.live import exchange as ex
+from obs_faceswap.engine.live.exchange import Exchange
+from obs_faceswap.engine.live.loader import Engine
+from obs_faceswap.engine.live.worker import Worker
 from obs_faceswap.engine.settings import Settings
-from obs_faceswap.engine.worker import Worker
 from obs_faceswap.ui.bench.resident import resident_mb
 
 if TYPE_CHECKING:

@@ -3,10 +3,10 @@
 import ctypes
 from dataclasses import dataclass
 
-from obs_faceswap.engine import exchange as ex
-from obs_faceswap.engine import native
-from obs_faceswap.engine.exchange import Exchange
 from obs_faceswap.engine.formats import PixelFormat
+from obs_faceswap.engine.live import exchange as ex
+from obs_faceswap.engine.live import native
+from obs_faceswap.engine.live.exchange import Exchange
 from obs_faceswap.engine.types import Frame
 from obs_faceswap.libobs import abi, planes
 

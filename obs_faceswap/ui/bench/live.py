@@ -5,16 +5,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from obs_faceswap.engine import exchange as ex
-from obs_faceswap.engine import native, pipeline
-from obs_faceswap.engine.cover_thread import CoverThread
+from obs_faceswap.engine import pipeline
 from obs_faceswap.engine.errors import MediaError
-from obs_faceswap.engine.exchange import Exchange
 from obs_faceswap.engine.formats import PixelFormat
-from obs_faceswap.engine.loader import Load, load_engine
+from obs_faceswap.engine.live import exchange as ex
+from obs_faceswap.engine.live import native
+from obs_faceswap.engine.live.cover_thread import CoverThread
+from obs_faceswap.engine.live.exchange import Exchange
+from obs_faceswap.engine.live.loader import Load, load_engine
+from obs_faceswap.engine.live.worker import State, Worker
 from obs_faceswap.engine.settings import Reprojection, Settings
 from obs_faceswap.engine.types import Frame
-from obs_faceswap.engine.worker import State, Worker
 from obs_faceswap.ui.bench.hook import Hook, hook_of
 from obs_faceswap.ui.bench.plan import SIZES_WH, Case, Figures, Plan
 from obs_faceswap.ui.bench.scene import FPS, Stream

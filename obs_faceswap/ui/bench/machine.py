@@ -6,7 +6,7 @@ from importlib import metadata
 from pathlib import Path
 
 import obs_faceswap
-from obs_faceswap.engine import providers
+from obs_faceswap.engine.runtime import providers
 from obs_faceswap.ui.bench.plan import Figures, Plan
 
 _CPUINFO = Path("/proc/cpuinfo")

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from obs_faceswap.engine import mask as masks
-from obs_faceswap.engine import merge as own
+from obs_faceswap.engine.crop import mask as masks
+from obs_faceswap.engine.finish import merge as own
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.types import Frame, ImageBGR, Mask, SwappedFace, Warp
 from obs_faceswap.ui.bench import reference_merges

@@ -164,7 +164,7 @@ def main() -> None:
     """Runs one engine on a stream at 30 frames a second until standard input ends."""
     import threading
 
-    from obs_faceswap.engine import exchange as ex
+    from obs_faceswap.engine.live import exchange as ex
     from obs_faceswap.ui.bench import live
     from obs_faceswap.ui.bench.scene import FPS, Stream
 

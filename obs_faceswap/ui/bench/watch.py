@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
-from obs_faceswap.engine.session import Array, Session
+from obs_faceswap.engine.runtime.session import Array, Session
 
 
 @dataclass(slots=True)

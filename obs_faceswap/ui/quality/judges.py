@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from obs_faceswap.engine import models
+from obs_faceswap.engine.crop.picture import Picture
+from obs_faceswap.engine.crop.templates import five_points
 from obs_faceswap.engine.errors import ModelMissingError
-from obs_faceswap.engine.landmarks import FaceMesh, roi_of_landmarks
-from obs_faceswap.engine.picture import Picture
-from obs_faceswap.engine.recognize import Embedding, Recognizer, normed
-from obs_faceswap.engine.session import Session
-from obs_faceswap.engine.templates import five_points
+from obs_faceswap.engine.find.landmarks import FaceMesh, roi_of_landmarks
+from obs_faceswap.engine.find.recognize import Embedding, Recognizer, normed
+from obs_faceswap.engine.runtime.session import Session
+from obs_faceswap.engine.store import models
 from obs_faceswap.engine.types import ImageBGR, Points
 
 RECOGNIZERS = ("mobilefacenet_128",)

@@ -9,15 +9,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from obs_faceswap.engine import models, pipeline
+from obs_faceswap.engine import pipeline
+from obs_faceswap.engine.crop.picture import Picture
 from obs_faceswap.engine.errors import MediaError, ModelMissingError
 from obs_faceswap.engine.faces import FaceKind, find
-from obs_faceswap.engine.landmarks import FaceMesh, roi_of_landmarks
-from obs_faceswap.engine.networks import Networks
-from obs_faceswap.engine.picture import Picture
+from obs_faceswap.engine.find.landmarks import FaceMesh, roi_of_landmarks
+from obs_faceswap.engine.find.networks import Networks
 from obs_faceswap.engine.pictures import read_picture
-from obs_faceswap.engine.session import Session
+from obs_faceswap.engine.runtime.session import Session
 from obs_faceswap.engine.settings import Settings
+from obs_faceswap.engine.store import models
 from obs_faceswap.engine.types import ImageBGR, Points, Shown
 from obs_faceswap.ui.quality import figures
 from obs_faceswap.ui.quality.judges import Expression, Identity

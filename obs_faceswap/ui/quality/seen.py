@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from obs_faceswap.engine.align import cut, to_crop, warp_for
-from obs_faceswap.engine.camera import Texture, luma_of, middle_of, texture_of
+from obs_faceswap.engine.crop.align import cut, to_crop, warp_for
+from obs_faceswap.engine.crop.mask import hull
+from obs_faceswap.engine.crop.picture import Picture
 from obs_faceswap.engine.errors import MediaError
+from obs_faceswap.engine.finish.camera import Texture, luma_of, middle_of, texture_of
 from obs_faceswap.engine.formats import PixelFormat
-from obs_faceswap.engine.mask import hull
-from obs_faceswap.engine.picture import Picture
 from obs_faceswap.engine.types import Face, Frame, ImageBGR, Mask, Points, Result, Shown
 
 CROP_PX = 256

@@ -1,0 +1,138 @@
+"""Where a face's square crop lies in the frame, and cutting it out.
+
+Convention: pixel centers lie at whole numbers in frame and crop, so a crop of side S covers -0.5..S-0.5 and
+cutting a face and warping it back moves nothing.
+"""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from obs_faceswap.engine.crop.picture import Picture, inverted
+from obs_faceswap.engine.errors import FaceError
+from obs_faceswap.engine.types import ImageBGR, Matrix, Points, Warp
+
+Doubles = npt.NDArray[np.float64]
+
+# The 468 vertices of MediaPipe's canonical face model (x right, y up, z to the viewer, centimeters), from
+# google-ai-edge/mediapipe, mediapipe/modules/face_geometry/data/canonical_face_model.obj, Apache-2.0.
+CANONICAL_FACE = np.load(Path(__file__).with_name("canonical_face.npy"))
+
+# Crop sides per centimeter of the canonical face at coverage 2.2, and where its origin lies. Found by least
+# squares: DeepFaceLive's aligner at its defaults (its inner vertical shift of -0.08 included) puts eyes, nose
+# tip and mouth corners at (.3742, .4152) (.6166, .4147) (.4956, .5487) (.4008, .6675) (.5909, .6672).
+# Wider than high, as the mesh network draws live faces; these five points are met to 0.44 px of 224.
+_PER_CM = np.array([0.038483, -0.036120])
+_ORIGIN = np.array([0.49562, 0.50997])
+_COVERAGE = 2.2
+
+_AROUND_FACE = 0.07  # of a crop's side, on each side of the face: what masks and colors are made of
+_NEARLY_ONE = 0.12  # crop pixels a frame pixel away from one that a swapper may choose its crop's side by
+
+# The nose and the cheeks beside it: below the lower lids and above the lips, without the outline, which
+# slides over the cheek when the head turns. Brows, lids, lips and jaw move with the expression.
+_STILL = np.flatnonzero(
+    (CANONICAL_FACE[:, 1] > -3.3) & (CANONICAL_FACE[:, 1] < 2.0) & (np.abs(CANONICAL_FACE[:, 0]) < 6.5)
+)
+_WHOLE_TEMPLATE = CANONICAL_FACE[:, :2] * _PER_CM + _ORIGIN
+_TEMPLATE = _WHOLE_TEMPLATE[_STILL]
+
+
+def warp_for(
+    landmarks: Points,
+    size: int,
+    coverage: float = 2.2,
+    offset_x: float = 0,
+    offset_y: float = 0,
+    is_still: bool = True,
+) -> Warp:
+    """The crop of a face, as DeepFaceLive's aligner cuts it from the face mesh.
+
+    Args:
+        landmarks: (468, 2) in frame pixels.
+        size: the crop's side in pixels.
+        coverage: how much is around the face; 2.2 gives what is called a whole face.
+        offset_x: moves the cut-out to the right (then the face moves left in it), in parts of its side.
+        offset_y: the same, down.
+        is_still: whether brows, lids, lips and jaw are left out, so that no expression moves the crop.
+
+    Raises:
+        FaceError: the points are not finite or all in one place.
+    """
+    points, places = (landmarks[_STILL], _TEMPLATE) if is_still else (landmarks, _WHOLE_TEMPLATE)
+    template = 0.5 + (places - 0.5) * (_COVERAGE / coverage) - (offset_x, offset_y)
+    return Warp(similarity(points, template * size - 0.5), size)
+
+
+def in_frame_pixels(warp: Warp) -> Warp:
+    """About the same crop without turning or scaling, its corner on a pixel that chroma begins at.
+
+    A crop much finer or coarser than the frame stays what it is: it has to be resampled anyway.
+    """
+    linear = warp.matrix[:, :2].astype(np.float64)
+    if abs(float(np.sqrt(abs(np.linalg.det(linear)))) - 1) > _NEARLY_ONE:
+        return warp
+    middle = (warp.size - 1) / 2
+    center = np.linalg.solve(linear, (middle, middle) - warp.matrix[:, 2].astype(np.float64))
+    corner = np.round((center - middle) / 2) * 2
+    return Warp(np.column_stack([np.eye(2), -corner]).astype(np.float32), warp.size)
+
+
+def scale_of(warp: Warp) -> float:
+    """Crop pixels a frame pixel."""
+    return float(np.hypot(warp.matrix[0, 0], warp.matrix[1, 0]))
+
+
+def similarity(source: npt.ArrayLike, target: npt.ArrayLike) -> Matrix:
+    """The rotation, scale and shift (2, 3) that takes points (N, 2) closest to others (least squares)."""
+    a, b = np.asarray(source, np.float64), np.asarray(target, np.float64)
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        raise FaceError("A face's points are no numbers. Expected finite positions in the picture.")
+    center_a, center_b = a.mean(axis=0), b.mean(axis=0)
+    # As complex numbers, rotation and scale are one factor: the regression of target on source.
+    x, y = (a - center_a) @ (1, 1j), (b - center_b) @ (1, 1j)
+    spread = float((x.conj() @ x).real)
+    if spread < 1e-9:
+        raise FaceError("A face's points lie all in one place. Expected points that span a face.")
+    factor = (x.conj() @ y) / spread
+    linear = np.array([[factor.real, -factor.imag], [factor.imag, factor.real]])
+    return np.column_stack([linear, center_b - linear @ center_a]).astype(np.float32)
+
+
+def cut(picture: Picture, warp: Warp) -> ImageBGR:
+    """The crop (S, S, 3) of a picture, of its own memory; beyond the picture its border is repeated."""
+    return picture.sample(warp.matrix, warp.size, cv2.INTER_CUBIC)
+
+
+def cut_face(picture: Picture, warp: Warp, landmarks: Points) -> ImageBGR:
+    """As `cut`, for swappers that look at nothing but the face: what lies far from it may stay black.
+
+    Args:
+        picture: the picture.
+        warp: of the face; only one in frame pixels is worth the difference.
+        landmarks: (468, 2) in frame pixels.
+    """
+    shift = warp.matrix[:, 2]
+    if not (warp.matrix[:, :2] == np.eye(2)).all():
+        return cut(picture, warp)
+    margin = _AROUND_FACE * warp.size
+    low = np.clip(landmarks.min(axis=0) - margin + shift, 0, warp.size)
+    high = np.clip(landmarks.max(axis=0) + margin + shift + 1, 0, warp.size)
+    (x0, y0), (x1, y1) = low.astype(int).tolist(), high.astype(int).tolist()
+    crop = np.zeros((warp.size, warp.size, 3), np.uint8)
+    if x1 <= x0 or y1 <= y0:
+        return crop
+    crop[y0:y1, x0:x1] = picture.rectangle(x0 - int(shift[0]), y0 - int(shift[1]), x1 - x0, y1 - y0)
+    return crop
+
+
+def to_crop(warp: Warp, points: Points) -> Points:
+    """Frame points (N, 2) in crop pixels."""
+    return np.asarray(points @ warp.matrix[:, :2].T + warp.matrix[:, 2], np.float32)
+
+
+def to_frame(warp: Warp, points: Points) -> Points:
+    """Crop points (N, 2) in frame pixels."""
+    return inverted(points, warp.matrix)

@@ -1,0 +1,97 @@
+"""Loading the networks that tell what lies before a face."""
+
+import logging
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from obs_faceswap.engine.crop.occluders import FaceNetwork, HandsBefore
+from obs_faceswap.engine.crop.occlusion import Occluder, Visible
+from obs_faceswap.engine.crop.picture import Picture
+from obs_faceswap.engine.errors import ModelMissingError
+from obs_faceswap.engine.runtime.session import Session, shared
+from obs_faceswap.engine.settings import SAME, Occlusion, Settings
+from obs_faceswap.engine.store import models, own_networks
+from obs_faceswap.engine.types import Face
+
+logger = logging.getLogger(__name__)
+
+_HANDS = "palm_192", "hand_224"
+_NONE_CHOSEN = "Choose the network that says what is in front of your face."
+
+
+class Front:
+    """The occluder of one stream, if it has one.
+
+    Attributes:
+        notice: what the user should know, or empty.
+    """
+
+    def __init__(
+        self, occluder: Occluder | None = None, sessions: Sequence[Session] = (), notice: str = ""
+    ) -> None:
+        """Takes an occluder and the networks that it runs; they may be shared with other streams."""
+        self._occluder, self._sessions, self.notice = occluder, sessions, notice
+
+    @property
+    def stages(self) -> dict[str, str]:
+        """The device that the networks run on, by what they do."""
+        return {"what is in front": self._sessions[0].provider} if self._sessions else {}
+
+    def visible(
+        self, picture: Picture, faces: Sequence[Face], timestamp_ns: int, settings: Settings
+    ) -> dict[int, Visible]:
+        """Where each face is seen before which something may lie, by its track; raises ModelError."""
+        if self._occluder is None or not faces:
+            return {}
+        seen = self._occluder.visible(picture, faces, timestamp_ns, settings)
+        return {face.track_id: one for face, one in zip(faces, seen, strict=True) if one is not None}
+
+    def close(self) -> None:
+        """Frees the networks that no other stream uses; may be called twice."""
+        for session in self._sessions:
+            session.close()
+
+
+def load(settings: Settings, models_from: Path | None = None) -> Front:
+    """Loads the networks that the settings ask for, where no other stream has.
+
+    Raises:
+        ModelError: a network cannot be used, or one that was asked for is missing.
+        ProviderError: it cannot be used on the device that was asked for.
+    """
+    paths = _paths(settings, models_from)
+    if not paths:
+        return Front(notice=_NONE_CHOSEN if settings.occlusion is Occlusion.NETWORK else "")
+    device = settings.device if settings.occlusion_device == SAME else settings.occlusion_device
+    with ExitStack() as loaded:
+        sessions = []
+        for path in paths:
+            sessions.append(shared(path, device))
+            loaded.callback(sessions[-1].close)
+        notice = " ".join(dict.fromkeys(filter(None, (session.notice for session in sessions))))
+        front = Front(_occluder(sessions), sessions, notice)
+        loaded.pop_all()
+    return front
+
+
+def _paths(settings: Settings, models_from: Path | None) -> list[Path]:
+    """The files of the networks that the settings ask for; raises ModelError."""
+    match settings.occlusion:
+        case Occlusion.OFF:
+            return []
+        case Occlusion.HANDS:
+            return [models.find(name, models_from) for name in _HANDS]
+        case Occlusion.AUTO:
+            try:
+                return [models.find(name, models_from) for name in _HANDS]
+            except ModelMissingError as error:
+                logger.info("Hands before the face are painted over. %s", error)
+                return []
+        case Occlusion.NETWORK:
+            name, own = settings.occlusion_network, models.own_folders(models_from)
+            return [own_networks.find(name, own, own_networks.OCCLUDERS).path] if name else []
+
+
+def _occluder(sessions: list[Session]) -> Occluder:
+    return HandsBefore(*sessions) if len(sessions) == len(_HANDS) else FaceNetwork(sessions[0])

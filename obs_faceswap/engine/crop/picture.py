@@ -1,0 +1,181 @@
+"""A frame as an upright BGR picture, of which only what somebody looks at is computed.
+
+Finding a face takes small pictures of large parts, swapping one takes a large picture of a small part; the
+whole frame in full size is of use to nobody and would cost more than all the rest.
+"""
+
+import math
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from obs_faceswap.engine.finish import pixels
+from obs_faceswap.engine.finish.pixels import Roi
+from obs_faceswap.engine.formats import PixelFormat
+from obs_faceswap.engine.types import Frame, ImageBGR, Matrix, Points
+
+_TILE = 32  # px; tiles are converted once, where somebody asks for one of their pixels
+_KERNEL = 2  # pixels that cubic interpolation reaches to each side
+_FACTORS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)  # what chroma of half the size can be averaged by too
+
+
+class Picture:
+    """One frame's pixels. Belongs to one thread, and is of use while the frame's planes are as they came."""
+
+    def __init__(self, frame: Frame, last: "Picture | None" = None) -> None:
+        """Computes nothing yet.
+
+        Args:
+            frame: any of the twelve formats; its planes must not change while the picture is used.
+            last: a picture that is not used any more, whose memory is taken over where it fits.
+        """
+        self.frame = frame
+        self.width, self.height = frame.width, frame.height
+        shape = (frame.height, frame.width, 3)
+        self._is_bgr = frame.format is PixelFormat.BGR3 and not frame.flip
+        self._done = np.zeros((-(-frame.height // _TILE), -(-frame.width // _TILE)), np.bool_)
+        if self._is_bgr:
+            self._pixels = _rows_of(frame)
+        elif last is not None and not last._is_bgr and last._pixels.shape == shape:
+            self._pixels = last._pixels
+        else:
+            self._pixels = np.empty(shape, np.uint8)
+
+    @classmethod
+    def of(cls, image_bgr: ImageBGR) -> "Picture":
+        """A picture (H, W, 3) that is already one, such as a still."""
+        height, width = image_bgr.shape[:2]
+        plane = np.ascontiguousarray(image_bgr).reshape(height, width * 3)
+        return cls(Frame(PixelFormat.BGR3, width, height, (plane,)))
+
+    def bgr(self, roi: Roi | None = None) -> ImageBGR:
+        """A part of the picture, in full size: a view of memory that the next picture may take over."""
+        x0, y0, x1, y1 = roi or (0, 0, self.width, self.height)
+        if not self._is_bgr:
+            self._convert(x0 // _TILE, y0 // _TILE, -(-x1 // _TILE), -(-y1 // _TILE))
+        return self._pixels[y0:y1, x0:x1]
+
+    def _convert(self, left: int, top: int, right: int, bottom: int) -> None:
+        """Converts those of some tiles that are not yet, and perhaps some that lie between them."""
+        y, x = np.nonzero(~self._done[top:bottom, left:right])
+        if not len(y):
+            return
+        x0, y0 = (left + int(x.min())) * _TILE, (top + int(y.min())) * _TILE
+        x1 = min((left + int(x.max()) + 1) * _TILE, self.width)
+        y1 = min((top + int(y.max()) + 1) * _TILE, self.height)
+        pixels.to_bgr(self.frame, (x0, y0, x1, y1), self._pixels[y0:y1, x0:x1])
+        self._done[top:bottom, left:right] = True
+
+    def reduced(self, roi: Roi, finer: float) -> tuple[ImageBGR, int]:
+        """A part of the picture, averaged down from the camera's samples, and by how much.
+
+        Args:
+            roi: the part; a rest of less than a small pixel at its right and bottom is left out.
+            finer: how many times smaller it may be at most; one of a few factors below that is taken.
+        """
+        x0, y0, x1, y1 = roi
+        factor = _factor(min(finer, x1 - x0, y1 - y0))
+        if factor == 1:
+            return self.bgr(roi), 1
+        return pixels.reduced(self.frame, roi, factor), factor
+
+    def sample(self, matrix: Matrix, side: int, interpolation: int = cv2.INTER_LINEAR) -> ImageBGR:
+        """A square crop of `side` pixels by an affine (2, 3) from picture to crop, without aliasing.
+
+        Where the crop is less than half as fine as the picture, what it shows is averaged down first; beyond
+        the picture its border is repeated.
+        """
+        if self._is_copied(matrix):
+            return self.rectangle(-int(matrix[0, 2]), -int(matrix[1, 2]), side, side).copy()
+        finer = 1 / max(math.sqrt(abs(float(np.linalg.det(matrix[:, :2].astype(np.float64))))), 1e-6)
+        wanted = _halvings(finer)
+        part, factor = self.reduced(roi := self._shown(matrix, side, wanted), wanted)
+        moved = _moved(matrix, roi, factor)
+        if factor == 1 and interpolation != cv2.INTER_LINEAR:
+            return _warped(part, moved, side, interpolation)
+        # OpenCV interpolates four channels faster than three.
+        crop = _warped(cv2.cvtColor(part, cv2.COLOR_BGR2BGRA), moved, side, cv2.INTER_LINEAR)
+        return np.asarray(cv2.cvtColor(crop, cv2.COLOR_BGRA2BGR), np.uint8)
+
+    @staticmethod
+    def _is_copied(matrix: Matrix) -> bool:
+        """Whether an affine moves by whole pixels and does nothing else."""
+        return bool((matrix[:, :2] == np.eye(2)).all() and (matrix[:, 2] == np.round(matrix[:, 2])).all())
+
+    def rectangle(self, x0: int, y0: int, width: int, height: int) -> ImageBGR:
+        """A part in the picture's own pixels, which may reach beyond it: there its border is repeated.
+
+        A view as from `bgr`, or a new picture.
+        """
+        left, right = _inside(x0, width, self.width)
+        top, bottom = _inside(y0, height, self.height)
+        part = self.bgr((left, top, right, bottom))
+        if part.shape[:2] == (height, width):
+            return part
+        across = np.clip(np.arange(x0, x0 + width), left, right - 1) - left
+        down = np.clip(np.arange(y0, y0 + height), top, bottom - 1) - top
+        return part[down][:, across]
+
+    def _shown(self, matrix: Matrix, side: int, finer: float) -> Roi:
+        """The part of the picture that a crop shows, and a margin; never empty, in whole small pixels."""
+        last, margin = side - 1, _KERNEL * max(1.0, finer)
+        corners = inverted([(0, 0), (last, 0), (0, last), (last, last)], matrix)
+        low, high = corners.min(axis=0) - margin, corners.max(axis=0) + margin + 1
+        limits = np.array([self.width, self.height])
+        step = 2 * _factor(finer)  # chroma begins there too, and a still face is averaged alike in all frames
+        x0, y0 = (np.clip(low, 0, limits - 1).astype(int) // step * step).tolist()
+        x1, y1 = (-(-np.clip(high, 1, limits).astype(int) // step) * step).tolist()
+        return x0, y0, min(max(x1, x0 + 1), self.width), min(max(y1, y0 + 1), self.height)
+
+    def thumbnail(self, size_wh: tuple[int, int]) -> npt.NDArray[np.uint8]:
+        """The whole picture's brightness, tiny and rough: of some rows and columns only."""
+        step = max(1, min(self.width, self.height) // 180)
+        rough = np.ascontiguousarray(pixels.brightness(self.frame)[::step, ::step])
+        return np.asarray(cv2.resize(rough, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _inside(start: int, length: int, limit: int) -> tuple[int, int]:
+    """What of a stretch lies in 0..limit; the nearest one pixel if nothing does."""
+    first = min(max(start, 0), limit - 1)
+    return first, max(min(start + length, limit), first + 1)
+
+
+def inverted(points: npt.ArrayLike, matrix: Matrix) -> Points:
+    """The points (N, 2) that an affine (2, 3) takes to the ones given."""
+    linear = matrix[:, :2].astype(np.float64)
+    moved = np.asarray(points, np.float64) - matrix[:, 2]
+    return np.linalg.solve(linear, moved.T).T.astype(np.float32)
+
+
+def _factor(most: float) -> int:
+    """The largest of the factors that is not above `most`; at least 1."""
+    return max((factor for factor in _FACTORS if factor <= most), default=1)
+
+
+def _warped(part: npt.NDArray[Any], matrix: Matrix, side: int, interpolation: int) -> ImageBGR:
+    crop = cv2.warpAffine(part, matrix, (side, side), flags=interpolation, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(crop, np.uint8)
+
+
+def _halvings(finer: float) -> int:
+    """The power of two that a picture so many times finer than a crop is averaged down by.
+
+    The nearest: halving is several times as fast as other factors, and a crop a little finer than what it is
+    taken from loses less than one much coarser.
+    """
+    return int(2 ** max(0.0, np.floor(np.log2(finer) + 0.3) if finer >= 2 else 0.0))
+
+
+def _rows_of(frame: Frame) -> ImageBGR:
+    """A BGR frame's own plane as a picture, (H, W, 3)."""
+    return frame.planes[0].reshape(frame.height, frame.width, 3)
+
+
+def _moved(matrix: Matrix, roi: Roi, factor: int) -> Matrix:
+    """An affine from the picture as one from a part of it that was averaged down."""
+    linear = matrix[:, :2].astype(np.float64)
+    # Small pixel u has its center at start + u * factor in the picture.
+    start = np.array(roi[:2]) + (factor - 1) / 2
+    return np.column_stack([linear * factor, linear @ start + matrix[:, 2]]).astype(np.float32)

@@ -1,0 +1,1 @@
+"""Finding faces and following them; who they are, and who is swapped."""

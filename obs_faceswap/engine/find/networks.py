@@ -1,0 +1,107 @@
+"""The networks that find faces, follow them, and tell people apart, as the settings choose them."""
+
+import logging
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from obs_faceswap.engine import finding
+from obs_faceswap.engine.errors import ModelMissingError
+from obs_faceswap.engine.find.detect import detector_for
+from obs_faceswap.engine.find.enroll import NO_RECOGNIZER, Enroller
+from obs_faceswap.engine.find.finder import FaceFinder
+from obs_faceswap.engine.find.identity import Identities, Roster
+from obs_faceswap.engine.find.landmarkers import landmarker_for
+from obs_faceswap.engine.find.recognize import Recognizer, fingerprint
+from obs_faceswap.engine.runtime.session import Session, shared
+from obs_faceswap.engine.settings import SAME, Settings, Who
+from obs_faceswap.engine.store import models, own_networks
+from obs_faceswap.engine.store.own_networks import Role
+
+logger = logging.getLogger(__name__)
+
+_MESH = "facemesh_468"
+_RECOGNIZER = "mobilefacenet_128"
+
+
+class Networks:
+    """The networks that find faces, and the state of finding them in one stream.
+
+    The networks themselves are shared by all streams.
+
+    Attributes:
+        finder: finds and follows faces.
+        enroller: remembers people.
+        provider: the device that the network runs on which every frame needs.
+        detector_provider: the device of the one that looks for new faces.
+        notice: why one is not the device that was asked for, or what is missing; or empty.
+    """
+
+    def __init__(self, settings: Settings, models_from: Path | None = None) -> None:
+        """Loads them, where no other stream has; raises ModelError or ProviderError."""
+        own = models.own_folders(models_from)
+        with ExitStack() as loaded:
+            detector = _loaded(
+                loaded, _detector_path(settings, own, models_from), _device(settings, "detector")
+            )
+            mesh = _loaded(loaded, _mesh_path(settings, own, models_from), _device(settings, "landmarks"))
+            path = _recognizer_path(settings, own, models_from)
+            judge = _loaded(loaded, path, _device(settings, "detector")) if path is not None else None
+            recognizer = Recognizer(judge) if judge is not None else None
+            label = fingerprint(path) if path is not None else ""
+            self.finder = FaceFinder(
+                detector_for(detector, int(settings.detection_size)), landmarker_for(mesh),
+                Identities(recognizer, Roster(label)),
+            )  # fmt: skip
+            self.enroller = Enroller(recognizer, label)
+            self._sessions = loaded.pop_all()
+        self.provider, self.detector_provider = mesh.provider, detector.provider
+        told = [session.notice for session in (detector, mesh, judge) if session is not None]
+        if path is None and settings.who is Who.KNOWN:
+            told.append(NO_RECOGNIZER)
+        self.notice = " ".join(dict.fromkeys(filter(None, told)))
+
+    def close(self) -> None:
+        """Frees the networks that no other stream uses; may be called twice."""
+        self._sessions.close()
+
+
+def _device(settings: Settings, stage: str) -> str:
+    own: str = getattr(settings, f"{stage}_device")
+    return settings.device if own == SAME else own
+
+
+def _loaded(loaded: ExitStack, path: Path, device: str) -> Session:
+    session = shared(path, device)
+    loaded.callback(session.close)
+    return session
+
+
+def _detector_path(settings: Settings, own: Sequence[Path], models_from: Path | None) -> Path:
+    if settings.detector:
+        return own_networks.find(settings.detector, own, own_networks.DETECTORS).path
+    return models.find_detector(models_from)
+
+
+def _mesh_path(settings: Settings, own: Sequence[Path], models_from: Path | None) -> Path:
+    if settings.landmarker:
+        return own_networks.find(settings.landmarker, own, own_networks.LANDMARKERS).path
+    return models.find(_MESH, models_from)
+
+
+def _recognizer_path(settings: Settings, own: Sequence[Path], models_from: Path | None) -> Path | None:
+    """The network that tells people apart, or None.
+
+    By itself a small one is taken: a large one would hold up frames on a CPU, so it takes names to need it.
+    """
+    if settings.recognizer == finding.NO_RECOGNIZER:
+        return None
+    if settings.recognizer:
+        return own_networks.find(settings.recognizer, own, own_networks.RECOGNIZERS).path
+    roles = own_networks.RECOGNIZERS if settings.who is Who.KNOWN else (Role.SMALL_RECOGNIZER,)
+    try:
+        return models.find(_RECOGNIZER, models_from)
+    except ModelMissingError:
+        known = [network for network in own_networks.installed(own) if network.role in roles]
+        known.sort(key=lambda network: roles.index(network.role))
+        return known[0].path if known else None

@@ -1,0 +1,1 @@
+"""What runs beside the program that shows the frames: exchange, threads, delay, governor."""

@@ -1,0 +1,236 @@
+"""Loads an engine beside a running one, and says in plain words what went wrong. Standard library only."""
+
+import importlib
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from obs_faceswap.engine.errors import FaceSwapError
+from obs_faceswap.engine.find.assignment import slots_of
+from obs_faceswap.engine.live.governor import Plan
+from obs_faceswap.engine.runtime import cancel
+from obs_faceswap.engine.settings import Settings, Who
+
+if TYPE_CHECKING:
+    from obs_faceswap.engine.steps import Begun, Swap
+    from obs_faceswap.engine.types import Frame, Result
+
+logger = logging.getLogger(__name__)
+
+_PACKAGES = ("numpy", "cv2", "onnxruntime")  # what the engine imports
+
+
+class Engine(Protocol):
+    """What the worker needs of `pipeline.Pipeline`."""
+
+    @property
+    def provider(self) -> str:
+        """The device the networks run on."""
+        ...
+
+    @property
+    def stages(self) -> Mapping[str, str]:
+        """The devices of its parts, by what each does."""
+        ...
+
+    @property
+    def notice(self) -> str:
+        """Why that is not the device that was asked for, or empty."""
+        ...
+
+    @property
+    def has_morph(self) -> bool:
+        """Whether the Morph setting acts on the worn face."""
+        ...
+
+    @property
+    def to_improve(self) -> Path | None:
+        """The network of which a faster form may be made beside this engine."""
+        ...
+
+    @property
+    def can_overlap(self) -> bool:
+        """Whether a swap beside the beginning of the next frame makes both faster."""
+        ...
+
+    def begin(self, frame: "Frame", settings: Settings, plan: Plan) -> "Begun":
+        """Finds the faces of a frame and cuts the target out."""
+        ...
+
+    def swap(self, begun: "Begun") -> "Swap | None":
+        """Runs the swapper on what was cut out, on a thread of its own."""
+        ...
+
+    def finish(self, frame: "Frame", begun: "Begun", swap: "Swap | None") -> "Result":
+        """Changes the frame's planes in place to what may be shown."""
+        ...
+
+    def enroll(self) -> None:
+        """Remembers who is swapped in the next frame; from any thread."""
+        ...
+
+    def take_neutral(self) -> None:
+        """Has an animated picture take the next live face as the one that looks like it; from any thread."""
+        ...
+
+    def adopt(self, old: Any) -> None:
+        """Goes on with the stream of another engine."""
+        ...
+
+    def close(self) -> None:
+        """Frees the networks."""
+        ...
+
+
+Load: TypeAlias = Callable[[Settings, Engine | None], Engine]  # the settings, and the engine that runs now
+
+
+def load_engine(settings: Settings, running: Engine | None) -> Engine:
+    """The real engine. Slow; imports numpy and all the rest.
+
+    Raises:
+        ImportError: a package is missing or broken.
+        FaceSwapError: the face, a network or the device cannot be used.
+    """
+    _import_packages()
+    from obs_faceswap.engine import pipeline
+    from obs_faceswap.engine.runtime import providers
+
+    DEVICES.set([(device.id, device.label) for device in providers.devices()])
+    return pipeline.load(settings, at_once=True)
+
+
+def _import_packages() -> None:
+    """Names all packages that are missing at once; any other trouble with one is raised as it is."""
+    missing = []
+    for package in _PACKAGES:
+        try:
+            importlib.import_module(package)
+        except ModuleNotFoundError as error:
+            missing.append(error.name or package)
+    if missing:
+        raise ModuleNotFoundError(name=", ".join(missing))
+
+
+def needs(settings: Settings) -> tuple[str, ...]:
+    """The part of the settings that a loaded engine is bound to."""
+    file = "" if settings.face else settings.face_file
+    devices = (
+        settings.device, settings.detector_device, settings.landmarks_device, settings.occlusion_device
+    )  # fmt: skip
+    finding = settings.detector, f"{settings.detection_size:g}", settings.landmarker, settings.recognizer
+    people = (str(settings.who is Who.KNOWN), *(f"{slot.number} {slot.face}" for slot in slots_of(settings)))
+    front = settings.occlusion, settings.occlusion_network
+    return settings.face, file, settings.network, settings.enhancer, *front, *finding, *people, *devices
+
+
+def face_name(settings: Settings) -> str:
+    """How a user calls the chosen face; empty when none is chosen."""
+    return settings.face or Path(settings.face_file).stem
+
+
+def placement(engine: Engine) -> str:
+    """The devices an engine runs on, in the words of the panel."""
+    labels = dict(DEVICES.get())
+    parts = [labels.get(engine.provider, engine.provider)]
+    for what, device in engine.stages.items():
+        if device != engine.provider:
+            parts.append(f"{what} on {labels.get(device, device)}")
+    return ", ".join(parts)
+
+
+def explain(error: BaseException) -> str:
+    """What to tell a user about an error."""
+    if isinstance(error, FaceSwapError):
+        return str(error)
+    if isinstance(error, ImportError):
+        return _explain_import(error)
+    return (
+        f"The engine failed ({type(error).__name__}: {error}). If it stays so, choose another face or device."
+    )
+
+
+def _explain_import(error: ImportError) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        what = f"Missing in the Python that OBS uses: {error.name}."
+    else:
+        package = (error.name or "A package").partition(".")[0]
+        what = f"{package} cannot be used by the Python in OBS ({error})."
+    return f"{what} Run installer/install.py again, then restart OBS."
+
+
+class Choices:
+    """The devices to choose from. They are known only once an engine was loaded: asking takes imports."""
+
+    def __init__(self) -> None:
+        self._known: tuple[tuple[str, str], ...] = (("auto", "Automatic"),)
+
+    def set(self, known: list[tuple[str, str]]) -> None:
+        """Replaces them."""
+        self._known = tuple(known)
+
+    def get(self) -> tuple[tuple[str, str], ...]:
+        """(id, label) of each, “auto” first."""
+        return self._known
+
+
+DEVICES = Choices()
+
+
+def _nobody() -> None:
+    """The default of `on_done`."""
+
+
+class Loader:
+    """Loads one engine at a time on a short-lived thread. All methods belong to one other thread."""
+
+    def __init__(self, load: Load, on_done: Callable[[], None] = _nobody) -> None:
+        """`on_done` is called on the loading thread when it is about to end."""
+        self._load = load
+        self._on_done = on_done
+        self._thread: threading.Thread | None = None
+        self._outcome: Engine | BaseException | None = None
+        self._cancelled = threading.Event()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a load runs or its outcome was not taken."""
+        return self._thread is not None
+
+    def start(self, settings: Settings, running: Engine | None) -> None:
+        """Begins a load; only while not busy."""
+        self._thread = threading.Thread(
+            target=self._run, args=(settings, running), name="face swap loader", daemon=True
+        )
+        self._thread.start()
+
+    def _run(self, settings: Settings, running: Engine | None) -> None:
+        cancel.use(self._cancelled)
+        try:
+            self._outcome = self._load(settings, running)
+        except BaseException as error:  # a thread's border; the worker tells the user
+            logger.debug("A load failed", exc_info=True)
+            self._outcome = error
+        self._on_done()
+
+    def take(self) -> Engine | BaseException | None:
+        """The outcome, once; None while there is none."""
+        if self._thread is None or self._outcome is None:
+            return None
+        self._thread.join()
+        outcome, self._outcome, self._thread = self._outcome, None, None
+        return outcome
+
+    def close(self, patience_s: float | None = None) -> None:
+        """Gives up a load that runs, waits for its end and drops its outcome.
+
+        One that takes too long nevertheless is left behind.
+        """
+        self._cancelled.set()
+        if self._thread is not None:
+            self._thread.join(patience_s)
+        outcome = self.take()
+        if outcome is not None and not isinstance(outcome, BaseException):
+            outcome.close()

@@ -1,0 +1,1 @@
+"""Running networks: sessions, devices, and what makes them faster."""
