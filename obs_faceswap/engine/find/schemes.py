@@ -14,7 +14,7 @@ from obs_faceswap.engine.types import Points
 Floats = npt.NDArray[np.float32]
 
 # iBUG's 68 points in MediaPipe's mesh: jaw from the picture's left to its right, brows, nose, eyes, mouth.
-# Checked against a 68-point network on photographs (tests/engine/test_schemes.py).
+# Checked against a 68-point network on photographs (tests/engine/find/test_schemes.py).
 IBUG_68_IN_MESH = (
     127, 234, 93, 132, 58, 136, 150, 176, 152, 400, 379, 365, 288, 361, 323, 454, 356,
     70, 63, 105, 66, 107, 336, 296, 334, 293, 300,

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import tiny_networks
-from engine.test_hands import hand_network, palms
+from engine.find.test_hands import hand_network, palms
 from fake_engine import TARGET, face_at
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 import pytest
-from engine import photo_heads
+from engine.swap import photo_heads
 
 from obs_faceswap.engine.swap import photo_mesh as mesh
 from obs_faceswap.engine.swap.photo_gaze import Gaze, Lids

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from engine import photo_heads
+from engine.swap import photo_heads
 
 from obs_faceswap.engine.swap import photo_mesh as mesh
 from obs_faceswap.engine.swap.photo_shape import ShapeShift, egg_facing, fit_pose, to_head

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 import pytest
-from engine.test_camera import FACE, INSIDE, blurred, frame_of, luma_of, scene
+from engine.finish.test_camera import FACE, INSIDE, blurred, frame_of, luma_of, scene
 
 from obs_faceswap.engine.finish.camera import texture_of
 from obs_faceswap.engine.finish.look import Look

@@ -3,7 +3,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from engine import photo_heads
+from engine.swap import photo_heads
 
 from obs_faceswap.engine.crop import mask
 from obs_faceswap.engine.crop.align import to_crop
