@@ -79,7 +79,7 @@ def networks_of(finder: FakeFinder) -> SimpleNamespace:
     return SimpleNamespace(
         finder=finder,
         provider="cpu",
-        detector_provider="cpu",
+        stages={},
         notice="",
         close=lambda: None,
         enroller=Enroller(),

@@ -3,7 +3,7 @@
 from typing import Any
 
 from obs_faceswap.engine.choices import SortBy, Who
-from obs_faceswap.engine.options import PEOPLE, SAME, TRACKING, Kind, Shown, declare, number
+from obs_faceswap.engine.options import PEOPLE, TRACKING, Kind, Shown, declare, number, stage_device
 
 ANYBODY = "*"  # a person's setting: whoever comes next in the order
 NO_RECOGNIZER = "off"
@@ -50,6 +50,10 @@ RECOGNIZER: Any = declare(
     "A recognition network of yours; see docs/people.md. It finds people again after they passed before each "
     "other or left, and knows enrolled ones. Without one faces are told apart by where they are.", PEOPLE,
     choices=(("", "Automatic (the network, where one is installed)"), (NO_RECOGNIZER, "Where they are")),
+)  # fmt: skip
+RECOGNIZER_DEVICE: Any = stage_device(
+    "Device to tell people apart", "What that network runs on; it is asked now and then.", PEOPLE,
+    same="Same as the device to find faces", deepfacelive="",
 )  # fmt: skip
 PERSON_NAME: Any = declare(
     Kind.TEXT, "", "Name of a new person",
@@ -99,11 +103,11 @@ DETECTION_SIZE: Any = number(
     "takes longer. 0 is the network's usual one.", TRACKING, unit="px",
     deepfacelive="fixed_window_size 480",
 )  # fmt: skip
-DETECTOR_DEVICE: Any = declare(
-    Kind.DEVICE, SAME, "Device to find faces",
-    "What the network runs on that looks for faces, about ten times a second.", TRACKING,
-    choices=((SAME, "Same as Device"),), deepfacelive="device (per stage)",
-)  # fmt: skip
+DETECTOR_DEVICE: Any = stage_device(
+    "Device to find faces",
+    "What the network runs on that looks for faces, about ten times a second.",
+    TRACKING,
+)
 DETECTION_THRESHOLD: Any = number(
     0.5, 0.01, 1.0, 0.01, "Detection threshold",
     "Lower finds more faces and more mistakes, higher fewer of both.", TRACKING,
@@ -120,11 +124,10 @@ LANDMARKER: Any = declare(
     "networks; see docs/models.md.", TRACKING,
     choices=(("", "Automatic"),), deepfacelive="marker_type Google FaceMesh",
 )  # fmt: skip
-LANDMARKS_DEVICE: Any = declare(
-    Kind.DEVICE, SAME, "Device to follow faces",
+LANDMARKS_DEVICE: Any = stage_device(
+    "Device to follow faces",
     "What the network runs on that finds a face's points in every frame. It is small: while the face "
     "itself runs on a busy graphics card, the CPU may be faster.", TRACKING,
-    choices=((SAME, "Same as Device"),), deepfacelive="device (per stage)",
 )  # fmt: skip
 SMOOTHING: Any = number(
     50.0, 0.0, 100.0, 1.0, "Smoothing", "Steadies a still face; a moving one stays quick.", TRACKING,

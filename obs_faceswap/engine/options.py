@@ -111,6 +111,14 @@ def gamma(color: str, before: bool) -> Any:
     )  # fmt: skip
 
 
+def stage_device(label: str, help_text: str, group: str, same: str = "Same as Device", **more: Any) -> Any:
+    """What one stage runs on; `SAME` is what another does, which `same` names."""
+    return declare(
+        Kind.DEVICE, SAME, label, help_text, group, choices=((SAME, same),),
+        **{"deepfacelive": "device (per stage)"} | more,
+    )  # fmt: skip
+
+
 def region(part: str) -> Any:
     """One of the parts of a face that a parser knows."""
     return declare(

@@ -30,6 +30,7 @@ from obs_faceswap.engine.finish.poisson import seamless
 from obs_faceswap.engine.finish.policy import NoFacePolicy, Step
 from obs_faceswap.engine.finish.reproject import reprojected
 from obs_faceswap.engine.live.governor import Plan
+from obs_faceswap.engine.live.loader import explain
 from obs_faceswap.engine.runtime.providers import usable_processors
 from obs_faceswap.engine.settings import Cover, Settings, covers_other_faces
 from obs_faceswap.engine.steps import Begun, Made, Stage, Stopwatch, Swap, all_made, made_for, reason
@@ -179,7 +180,7 @@ class Pipeline:
             shown = self._show(frame, bool(done), begun.settings)
         notice = ""
         if not done or len(done) < len(self._wardrobe.wearing(begun.found.targets)):
-            notice = str(fault) if fault is not None else reason(begun, swap, done)
+            notice = explain(fault) if fault is not None else reason(begun, swap, done)
         notice = " ".join(filter(None, (notice, self._networks.enroller.news(frame.timestamp_ns))))
         stages_ms = begun.stages_ms | (swap.stages_ms if swap is not None else {}) | watch.stages_ms
         return Result(shown, _faces(begun.found), stages_ms, notice, _own_fault(fault))
@@ -299,9 +300,8 @@ class Pipeline:
 
     @property
     def stages(self) -> Mapping[str, str]:
-        """The devices of the networks that find faces, by what each does."""
-        found, followed = self._networks.detector_provider, self._networks.provider
-        return {"faces found": found, "faces followed": followed} | self._front.stages
+        """The devices of all networks but the one that swaps, by what each does."""
+        return self._networks.stages | self._front.stages | self._wardrobe.stages
 
     @property
     def can_overlap(self) -> bool:

@@ -51,6 +51,7 @@ from obs_faceswap.engine.options import (
     gamma,
     number,
     region,
+    stage_device,
 )
 
 __all__ = [
@@ -87,6 +88,7 @@ __all__ = [
     "Value",
     "Who",
     "covers_other_faces",
+    "device_of",
     "from_stored",
     "option",
     "with_texts",
@@ -161,6 +163,7 @@ class Settings:
     max_faces: float = finding.MAX_FACES
     min_face: float = finding.MIN_FACE
     recognizer: str = finding.RECOGNIZER
+    recognizer_device: str = finding.RECOGNIZER_DEVICE
     person_name: str = finding.PERSON_NAME
     person_1: str = finding.person(1)
     face_1: str = finding.face(1)
@@ -248,6 +251,9 @@ class Settings:
         "A network that makes the new face finer, from the folder of networks: GFPGAN, GPEN or CodeFormer; "
         "see docs/models.md. Live it takes a fast graphics card.", LOOK,
     )  # fmt: skip
+    enhancer_device: str = stage_device(
+        "Device of the enhancer", "What that network runs on.", LOOK, shown=Shown.ENHANCER, deepfacelive=""
+    )
     enhancer_blend: float = number(
         80.0, 0.0, 100.0, 1.0, "Enhancer's part", "How much of the finer face is taken.", LOOK, unit="%",
         shown=Shown.ENHANCER,
@@ -367,11 +373,9 @@ class Settings:
     landmarker: str = finding.LANDMARKER
     landmarks_device: str = finding.LANDMARKS_DEVICE
     smoothing: float = finding.SMOOTHING
-    occlusion_device: str = declare(
-        Kind.DEVICE, SAME, "Device for what is in front",
-        "What the networks of “Keep in front” run on.", TRACKING,
-        choices=((SAME, "Same as Device"),), deepfacelive="device (per stage)",
-    )  # fmt: skip
+    occlusion_device: str = stage_device(
+        "Device for what is in front", "What the networks of “Keep in front” run on.", TRACKING
+    )
     target: Target = declare(
         Kind.CHOICE, Target.OFF, "Target",
         "What gives way when the machine is busy. “Smooth picture” keeps the frame rate below; “Leave the "
@@ -474,3 +478,11 @@ def covers_other_faces(settings: Settings) -> bool:
     if settings.other_faces is OtherFaces.AUTO:
         return settings.cover is not Cover.ORIGINAL
     return settings.other_faces is OtherFaces.COVER
+
+
+def device_of(settings: Settings, stage: str) -> str:
+    """What a stage runs on that has a setting `…_device` of its own."""
+    own: str = getattr(settings, f"{stage}_device")
+    if own != SAME:
+        return own
+    return device_of(settings, "detector") if stage == "recognizer" else settings.device

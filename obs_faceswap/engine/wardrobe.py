@@ -85,6 +85,12 @@ class Wardrobe:
         return next((session.provider for session in sessions if session is not None), "")
 
     @property
+    def stages(self) -> dict[str, str]:
+        """The device of the network that makes faces finer, where there is one."""
+        enhancers = [worn.enhancer for worn in self._all() if worn.enhancer is not None]
+        return {"faces made finer": enhancers[0].provider} if enhancers else {}
+
+    @property
     def notice(self) -> str:
         """What the user should know of the faces."""
         return " ".join(dict.fromkeys(filter(None, (worn.notice for worn in self._all()))))

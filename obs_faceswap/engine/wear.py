@@ -20,7 +20,7 @@ from obs_faceswap.engine.finish.enhance import Enhanced, Enhancer
 from obs_faceswap.engine.pictures import read_picture
 from obs_faceswap.engine.runtime import providers
 from obs_faceswap.engine.runtime.session import Session, shared
-from obs_faceswap.engine.settings import Settings
+from obs_faceswap.engine.settings import Settings, device_of
 from obs_faceswap.engine.store import models, own_networks
 from obs_faceswap.engine.swap import through
 from obs_faceswap.engine.swap.dfm import DfmSwapper
@@ -137,7 +137,7 @@ def _add_enhancer(worn: Worn, settings: Settings, models_from: Path | None) -> N
         return
     own = models.own_folders(models_from)
     network = own_networks.find(settings.enhancer, own, own_networks.ENHANCERS)
-    worn.enhancer = shared(network.path, settings.device, keep=True)
+    worn.enhancer = shared(network.path, device_of(settings, "enhancer"), keep=True)
     worn.swapper = Enhanced(worn.swapper, Enhancer(worn.enhancer))
 
 

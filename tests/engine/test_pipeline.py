@@ -304,7 +304,7 @@ def sessions(monkeypatch):
     monkeypatch.setattr(networks.models, "find", lambda name, models_from: name)
     monkeypatch.setattr(networks, "detector_for", lambda session, side_px: session)
     monkeypatch.setattr(networks, "landmarker_for", lambda session: session)
-    monkeypatch.setattr(networks, "_recognizer_path", lambda *_arguments: None)
+    monkeypatch.setattr(networks, "recognizer_path", lambda *_arguments: None)
     monkeypatch.setattr(front, "shared", make)
     monkeypatch.setattr(front, "HandsBefore", lambda palms, hands: None)
     return made

@@ -113,7 +113,7 @@ def files(monkeypatch, tmp_path):
         (tmp_path / f"{name}.onnx").write_bytes(content)
     monkeypatch.setattr(wear.models, "find_detector", lambda models_from: tmp_path / "detector.onnx")
     monkeypatch.setattr(wear.models, "find", lambda name, models_from: tmp_path / "mesh.onnx")
-    monkeypatch.setattr(finding, "_recognizer_path", lambda *_arguments: None)
+    monkeypatch.setattr(finding, "recognizer_path", lambda *_arguments: None)
 
 
 @pytest.fixture
@@ -166,7 +166,8 @@ def test_each_stage_has_its_device(files, monkeypatch, chosen, devices):
     monkeypatch.setattr(finding, "shared", on_the_cpu)
     networks = finding.Networks(Settings(device="cpu", **chosen))
     assert asked == devices
-    assert [networks.detector_provider, networks.provider] == devices
+    assert list(networks.stages.values()) == devices
+    assert networks.provider == devices[1]
     assert networks.notice == " ".join(f"{device} is slow." for device in dict.fromkeys(devices))
     networks.close()
 

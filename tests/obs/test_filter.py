@@ -163,11 +163,12 @@ ELSEWHERE = {
     "test_sound.py": {"sync_audio"},
     "the engine's own tests, with networks made there": {
         *("network", "pixel_boost", "relative_power", "occlusion", "occlusion_network", "occlusion_device"),
-        *("enhancer", "enhancer_blend", "enhancer_weight"),
+        *("enhancer", "enhancer_blend", "enhancer_weight", "enhancer_device"),
         *(f"region_{part}" for part in ("skin", "brows", "eyes", "glasses", "nose", "mouth", "lips")),
     },
     "the engine's own tests, with several people": {
-        *("who", "sort_by", "face_number", "max_faces", "min_face", "recognizer", "person_name"),
+        *("who", "sort_by", "face_number", "max_faces", "min_face", "person_name"),
+        *("recognizer", "recognizer_device"),
         *(f"{key}_{number}" for key in ("person", "face") for number in range(1, 5)),
     },
     "the engine's own tests, with other detectors": {

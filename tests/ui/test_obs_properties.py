@@ -124,7 +124,7 @@ def test_devices_and_one_that_is_gone(home):
     assert choices(built(Settings(device="cuda:1")), "device")[-1] == ("cuda:1", "cuda:1 (not found)")
 
 
-@pytest.mark.parametrize("key", ["detector_device", "landmarks_device"])
+@pytest.mark.parametrize("key", ["detector_device", "landmarks_device", "occlusion_device"])
 def test_a_stages_device_is_the_same_or_one_of_its_own(home, key):
     assert choices(built(), key) == (("same", "Same as Device"), *DEVICES)
     assert choices(built(Settings(**{key: "cuda:1"})), key)[-1] == ("cuda:1", "cuda:1 (not found)")

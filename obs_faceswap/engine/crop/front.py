@@ -10,7 +10,7 @@ from obs_faceswap.engine.crop.occlusion import Occluder, Visible
 from obs_faceswap.engine.crop.picture import Picture
 from obs_faceswap.engine.errors import ModelMissingError
 from obs_faceswap.engine.runtime.session import Session, shared
-from obs_faceswap.engine.settings import SAME, Occlusion, Settings
+from obs_faceswap.engine.settings import Occlusion, Settings, device_of
 from obs_faceswap.engine.store import models, own_networks
 from obs_faceswap.engine.types import Face
 
@@ -63,7 +63,7 @@ def load(settings: Settings, models_from: Path | None = None) -> Front:
     paths = _paths(settings, models_from)
     if not paths:
         return Front(notice=_NONE_CHOSEN if settings.occlusion is Occlusion.NETWORK else "")
-    device = settings.device if settings.occlusion_device == SAME else settings.occlusion_device
+    device = device_of(settings, "occlusion")
     with ExitStack() as loaded:
         sessions = []
         for path in paths:

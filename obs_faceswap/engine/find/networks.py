@@ -1,7 +1,6 @@
 """The networks that find faces, follow them, and tell people apart, as the settings choose them."""
 
 import logging
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from obs_faceswap.engine.find.identity import Identities, Roster
 from obs_faceswap.engine.find.landmarkers import landmarker_for
 from obs_faceswap.engine.find.recognize import Recognizer, fingerprint
 from obs_faceswap.engine.runtime.session import Session, shared
-from obs_faceswap.engine.settings import SAME, Settings, Who
+from obs_faceswap.engine.settings import Settings, Who, device_of
 from obs_faceswap.engine.store import models, own_networks
 from obs_faceswap.engine.store.own_networks import Role
 
@@ -33,20 +32,17 @@ class Networks:
         finder: finds and follows faces.
         enroller: remembers people.
         provider: the device that the network runs on which every frame needs.
-        detector_provider: the device of the one that looks for new faces.
+        stages: the device of each, by what it does.
         notice: why one is not the device that was asked for, or what is missing; or empty.
     """
 
     def __init__(self, settings: Settings, models_from: Path | None = None) -> None:
         """Loads them, where no other stream has; raises ModelError or ProviderError."""
-        own = models.own_folders(models_from)
         with ExitStack() as loaded:
-            detector = _loaded(
-                loaded, _detector_path(settings, own, models_from), _device(settings, "detector")
-            )
-            mesh = _loaded(loaded, _mesh_path(settings, own, models_from), _device(settings, "landmarks"))
-            path = _recognizer_path(settings, own, models_from)
-            judge = _loaded(loaded, path, _device(settings, "detector")) if path is not None else None
+            detector = _loaded(loaded, detector_path(settings, models_from), device_of(settings, "detector"))
+            mesh = _loaded(loaded, landmarker_path(settings, models_from), device_of(settings, "landmarks"))
+            path = recognizer_path(settings, models_from)
+            judge = _loaded(loaded, path, device_of(settings, "recognizer")) if path is not None else None
             recognizer = Recognizer(judge) if judge is not None else None
             label = fingerprint(path) if path is not None else ""
             self.finder = FaceFinder(
@@ -55,7 +51,10 @@ class Networks:
             )  # fmt: skip
             self.enroller = Enroller(recognizer, label)
             self._sessions = loaded.pop_all()
-        self.provider, self.detector_provider = mesh.provider, detector.provider
+        self.provider = mesh.provider
+        self.stages = {"faces found": detector.provider, "faces followed": mesh.provider}
+        if judge is not None:
+            self.stages["people told apart"] = judge.provider
         told = [session.notice for session in (detector, mesh, judge) if session is not None]
         if path is None and settings.who is Who.KNOWN:
             told.append(NO_RECOGNIZER)
@@ -66,36 +65,36 @@ class Networks:
         self._sessions.close()
 
 
-def _device(settings: Settings, stage: str) -> str:
-    own: str = getattr(settings, f"{stage}_device")
-    return settings.device if own == SAME else own
-
-
 def _loaded(loaded: ExitStack, path: Path, device: str) -> Session:
     session = shared(path, device)
     loaded.callback(session.close)
     return session
 
 
-def _detector_path(settings: Settings, own: Sequence[Path], models_from: Path | None) -> Path:
+def detector_path(settings: Settings, models_from: Path | None) -> Path:
+    """The file of the network that finds faces; raises ModelError."""
     if settings.detector:
+        own = models.own_folders(models_from)
         return own_networks.find(settings.detector, own, own_networks.DETECTORS).path
     return models.find_detector(models_from)
 
 
-def _mesh_path(settings: Settings, own: Sequence[Path], models_from: Path | None) -> Path:
+def landmarker_path(settings: Settings, models_from: Path | None) -> Path:
+    """The file of the network that follows faces; raises ModelError."""
     if settings.landmarker:
+        own = models.own_folders(models_from)
         return own_networks.find(settings.landmarker, own, own_networks.LANDMARKERS).path
     return models.find(_MESH, models_from)
 
 
-def _recognizer_path(settings: Settings, own: Sequence[Path], models_from: Path | None) -> Path | None:
-    """The network that tells people apart, or None.
+def recognizer_path(settings: Settings, models_from: Path | None) -> Path | None:
+    """The file of the network that tells people apart, or None; raises ModelError.
 
     By itself a small one is taken: a large one would hold up frames on a CPU, so it takes names to need it.
     """
     if settings.recognizer == finding.NO_RECOGNIZER:
         return None
+    own = models.own_folders(models_from)
     if settings.recognizer:
         return own_networks.find(settings.recognizer, own, own_networks.RECOGNIZERS).path
     roles = own_networks.RECOGNIZERS if settings.who is Who.KNOWN else (Role.SMALL_RECOGNIZER,)

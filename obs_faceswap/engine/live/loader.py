@@ -11,7 +11,7 @@ from obs_faceswap.engine.errors import FaceSwapError
 from obs_faceswap.engine.find.assignment import slots_of
 from obs_faceswap.engine.live.governor import Plan
 from obs_faceswap.engine.runtime import cancel
-from obs_faceswap.engine.settings import Settings, Who
+from obs_faceswap.engine.settings import OPTIONS, Kind, Settings, Who
 
 if TYPE_CHECKING:
     from obs_faceswap.engine.steps import Begun, Swap
@@ -117,9 +117,7 @@ def _import_packages() -> None:
 def needs(settings: Settings) -> tuple[str, ...]:
     """The part of the settings that a loaded engine is bound to."""
     file = "" if settings.face else settings.face_file
-    devices = (
-        settings.device, settings.detector_device, settings.landmarks_device, settings.occlusion_device
-    )  # fmt: skip
+    devices = (getattr(settings, option.key) for option in OPTIONS if option.kind is Kind.DEVICE)
     finding = settings.detector, f"{settings.detection_size:g}", settings.landmarker, settings.recognizer
     people = (str(settings.who is Who.KNOWN), *(f"{slot.number} {slot.face}" for slot in slots_of(settings)))
     front = settings.occlusion, settings.occlusion_network

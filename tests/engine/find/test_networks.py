@@ -121,6 +121,26 @@ def test_what_tells_people_apart(load, chosen, length):
     assert ("No recognition network" in loaded.notice) is (length is None and "who" in chosen)
 
 
+@pytest.mark.parametrize(
+    ("chosen", "device"),
+    [
+        ({}, "one"),
+        ({"detector_device": "two"}, "two"),
+        ({"detector_device": "two", "recognizer_device": "three"}, "three"),
+    ],
+)
+def test_what_tells_people_apart_follows_what_finds_them(load, monkeypatch, chosen, device):
+    real = networks.shared
+
+    def on_the_cpu(path, name):
+        session = real(path, "cpu")
+        session.provider = name
+        return session
+
+    monkeypatch.setattr(networks, "shared", on_the_cpu)
+    assert load(Settings(device="one", **chosen)).stages["people told apart"] == device
+
+
 def test_a_large_one_is_taken_for_names_alone(load, folder):
     (folder / "small.onnx").unlink()
     assert recognizer_of(load()) is None

@@ -18,6 +18,7 @@ from obs_faceswap.engine.finish.enhance import Enhanced, Enhancer
 from obs_faceswap.engine.runtime.session import Session
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.types import AlignedFace, Face, SwappedFace
+from obs_faceswap.engine.wardrobe import Wardrobe
 
 FULL = Settings(enhancer_blend=100)
 SIZE = 300
@@ -210,6 +211,27 @@ def test_a_model_is_worn_with_an_enhancer_from_the_folder(folder, tmp_path):
     swapped = worn.swapper.swap(aligned(worn.swapper.crop_size(200)))
     middle = swapped.crop[110:130, 100:120].astype(int)
     assert np.abs(middle - 128).max() <= 1
+    worn.close()
+
+
+@pytest.mark.parametrize(("device", "asked"), [("same", "one"), ("two", "two")])
+def test_the_enhancer_runs_on_a_device_of_its_own(folder, tmp_path, monkeypatch, device, asked):
+    real, devices = wear.shared, []
+
+    def on_the_cpu(path, name, **more):
+        devices.append(name)
+        session = real(path, "cpu", **more)
+        session.provider = name
+        return session
+
+    monkeypatch.setattr(wear, "shared", on_the_cpu)
+    (tmp_path / "anna.dfm").write_bytes(tiny_networks.dfm(64))
+    settings = Settings(
+        face_file=str(tmp_path / "anna.dfm"), device="one", enhancer="gfpgan", enhancer_device=device
+    )
+    worn = wear.wear(settings)
+    assert devices == ["one", asked]
+    assert Wardrobe(worn).stages == {"faces made finer": asked}
     worn.close()
 
 

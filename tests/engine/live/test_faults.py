@@ -98,7 +98,6 @@ class Stage:
 
 def pipeline_of(swapper, session=None, finder=None):
     networks = networks_of(finder or FakeFinder(SEEN))
-    networks.detector_provider = "cpu"
     return Pipeline(networks, Worn(swapper, FaceKind.DFM, session))
 
 

@@ -53,6 +53,8 @@ def test_other_settings_act_on_the_next_frame_without_a_load():
         ({"detector_device": "cpu"}, True),
         ({"landmarks_device": "cpu"}, True),
         ({"occlusion_device": "cpu"}, True),
+        ({"recognizer_device": "cpu"}, True),
+        ({"enhancer_device": "cpu"}, True),
         ({"occlusion": "off"}, True),
         ({"occlusion": "network", "occlusion_network": "xseg"}, True),
         ({"region_skin": "off"}, False),
