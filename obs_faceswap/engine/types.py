@@ -73,6 +73,8 @@ class Face:
     track_id: int
     slot: int = 0  # which of the worn faces this person gets
     person: str = ""  # the name of an enrolled person whom a recognition network took it for
+    score: float = 0.0  # 0..1, of the detector when it found this face last
+    doubt: float = 0.0  # how little it is like a real face, see `find.choose`
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,7 @@ class Sighting:
     depth: Floats
     presence: float
     doubt: float
+    score: float = 0.0  # of the detector
 
     @property
     def rank(self) -> float:
@@ -245,7 +246,7 @@ class FaceFinder:
         for detection in new[:_NEW_FACES_A_SEARCH]:
             sighting = self._sighting(picture, detection)
             if sighting is not None:
-                self._place(sighting)
+                self._place(replace(sighting, score=detection.score))
 
     def _sighting(self, picture: Picture, detection: Detection) -> Sighting | None:
         """A detected face, or None if the mesh says that it is none."""
@@ -282,9 +283,12 @@ class FaceFinder:
         if lost:
             lost[0].is_unsure = True
             lost[0].update(*face, self._now_s)
+            lost[0].score = sighting.score
             return
         self._made += 1
-        self._tracks.append(Track(self._made, *face, self._now_s, self._now_s, doubt=sighting.doubt))
+        self._tracks.append(
+            Track(self._made, *face, self._now_s, self._now_s, doubt=sighting.doubt, score=sighting.score)
+        )
 
     # --- which is which ---
 

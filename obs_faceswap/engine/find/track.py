@@ -101,6 +101,7 @@ class Track:
     asked_s: float = -math.inf  # when that network looked last
     is_unsure: bool = False  # whether it may be another person than before
     person: str = ""  # the enrolled person that it is
+    score: float = 0.0  # of the detector when it found it last
     _filter: OneEuro = field(default_factory=OneEuro)
     _smooth: Floats | None = None
     _smooth_s: float = 0.0
@@ -165,13 +166,15 @@ class Track:
             self._smooth = self._filter.step(raw, self.seen_s - self._smooth_s, self.size_px, strength)
             self._smooth_s = self.seen_s
         points, depth = self._smooth[:, :2], self._smooth[:, 2]
-        return Face(points, depth, self.presence, self.track_id, self.slot, self.person)
+        return Face(
+            points, depth, self.presence, self.track_id, self.slot, self.person, self.score, self.doubt
+        )
 
 
 # What a track knows of where its face is, and not of whose it is.
 _SIGHTING = (
     "points", "depth", "presence", "seen_s", "looked_s", "doubt", "shift", "checked_s",
-    "_filter", "_smooth", "_smooth_s", "_before",
+    "score", "_filter", "_smooth", "_smooth_s", "_before",
 )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from painted import (
 )
 
 from obs_faceswap.engine.crop.picture import Picture
+from obs_faceswap.engine.find.choose import DOUBT_TO_START
 from obs_faceswap.engine.find.detect import detector_for
 from obs_faceswap.engine.find.finder import FaceFinder
 from obs_faceswap.engine.find.landmarks import FaceMesh
@@ -183,6 +184,7 @@ def test_a_puppet_is_no_target_but_is_reported():
     found = stream.see(ANNE, BEN, frames=3)
     assert is_on(found.target, BEN)
     assert len(found.others) == 1
+    assert found.others[0].doubt > DOUBT_TO_START
 
 
 def test_a_cut_starts_over_at_once():
@@ -368,3 +370,12 @@ def test_a_lying_head_that_was_lost_is_found_in_the_next_frame(quarters):
     found = stream.see(there).target
     assert found is not None
     assert found.track_id == first.track_id
+
+
+def test_a_face_tells_how_sure_the_detector_was_and_how_doubtful_it_is():
+    stream = Stream()
+    found = stream.see(ANNE)
+    assert found.target.score == pytest.approx(0.9)
+    assert found.target.doubt <= DOUBT_TO_START
+    followed = stream.see(replace(ANNE, x=ANNE.x + 4), frames=10).target
+    assert followed.score == pytest.approx(0.9)
