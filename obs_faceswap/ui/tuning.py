@@ -8,7 +8,10 @@ from obs_faceswap.engine.runtime import providers
 _STAGES = {
     "detector": "find new faces",
     "landmarks": "follow the face",
+    "occlusion": "keep in front",
+    "recognizer": "tell apart",
     "swap": "swap",
+    "enhancer": "make finer",
     "rest": "put it back",
 }
 

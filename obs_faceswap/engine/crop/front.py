@@ -60,13 +60,13 @@ def load(settings: Settings, models_from: Path | None = None) -> Front:
         ModelError: a network cannot be used, or one that was asked for is missing.
         ProviderError: it cannot be used on the device that was asked for.
     """
-    paths = _paths(settings, models_from)
-    if not paths:
+    files = paths(settings, models_from)
+    if not files:
         return Front(notice=_NONE_CHOSEN if settings.occlusion is Occlusion.NETWORK else "")
     device = device_of(settings, "occlusion")
     with ExitStack() as loaded:
         sessions = []
-        for path in paths:
+        for path in files:
             sessions.append(shared(path, device))
             loaded.callback(sessions[-1].close)
         notice = " ".join(dict.fromkeys(filter(None, (session.notice for session in sessions))))
@@ -75,7 +75,7 @@ def load(settings: Settings, models_from: Path | None = None) -> Front:
     return front
 
 
-def _paths(settings: Settings, models_from: Path | None) -> list[Path]:
+def paths(settings: Settings, models_from: Path | None) -> list[Path]:
     """The files of the networks that the settings ask for; raises ModelError."""
     match settings.occlusion:
         case Occlusion.OFF:

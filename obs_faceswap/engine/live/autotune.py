@@ -5,33 +5,18 @@ drawn in the middle of a frame of noise, and each stage is told that it is there
 """
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-import cv2
 import numpy as np
 
-from obs_faceswap.engine import pipeline, steps
-from obs_faceswap.engine.crop.align import CANONICAL_FACE, cut, in_frame_pixels, to_crop, warp_for
-from obs_faceswap.engine.crop.picture import Picture
-from obs_faceswap.engine.errors import FaceSwapError, ProviderError
-from obs_faceswap.engine.find.detect import detector_for
-from obs_faceswap.engine.find.finder import Found
-from obs_faceswap.engine.find.landmarks import FaceMesh, roi_of_landmarks
-from obs_faceswap.engine.formats import PixelFormat
+from obs_faceswap.engine.errors import FaceSwapError
+from obs_faceswap.engine.live.scene import Scene, Stage
 from obs_faceswap.engine.runtime import providers
-from obs_faceswap.engine.runtime.session import shared
-from obs_faceswap.engine.settings import Reprojection, Settings, Target
-from obs_faceswap.engine.store import models
-from obs_faceswap.engine.types import AlignedFace, Face, Frame, ImageBGR, Points, Swapper
-from obs_faceswap.engine.wear import wear
+from obs_faceswap.engine.settings import SAME, Reprojection, Settings, Target
 
-_FRAME_WH = (1280, 720)
-_FACE_PX = 450.0  # height of a face that sits before a webcam
 _CAMERA_FPS = 30.0
 _WARM_UP = 3
 _RUNS = (5, 30)  # at least and at most, of each stage on each device,
@@ -42,15 +27,6 @@ _ROOM = 0.8  # of the time between two frames: what a machine with nothing else 
 _LEFT_OUT = {"tensorrt": "Not measured: it builds its engine for minutes. Choose it by hand to try it."}
 
 OnProgress: TypeAlias = Callable[[str, float], None]
-
-
-class Stage(StrEnum):
-    """What has a device of its own, and all the rest of a frame."""
-
-    DETECTOR = "detector"
-    LANDMARKS = "landmarks"
-    SWAP = "swap"
-    REST = "rest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +75,8 @@ def autotune(
         FaceSwapError: the face or a network cannot be used on any device.
         StoppedError: `is_stopped` said so.
     """
-    scene = _Scene(settings, models_from)
-    tasks = [
-        (stage, device) for stage in (Stage.DETECTOR, Stage.LANDMARKS, Stage.SWAP) for device in _devices()
-    ]
+    scene = Scene(settings, models_from)
+    tasks = [(stage, device) for stage in scene.stages for device in _devices()]
     timings: list[Timing] = []
     for number, (stage, device) in enumerate([*tasks, (Stage.REST, providers.CPU)]):
         if is_stopped():
@@ -116,7 +90,7 @@ def _devices() -> list[str]:
     return [device.id for device in providers.devices() if device.id != providers.AUTO]
 
 
-def _timed(scene: "_Scene", stage: Stage, device: str) -> Timing:
+def _timed(scene: Scene, stage: Stage, device: str) -> Timing:
     if device in _LEFT_OUT:
         return Timing(stage, device, None, _LEFT_OUT[device])
     try:
@@ -139,127 +113,33 @@ def _median_ms(run: Callable[[], object]) -> float:
     return float(np.median(taken))
 
 
-class _Scene:
-    """A frame with a face in its middle, and what each stage does with it."""
-
-    def __init__(self, settings: Settings, models_from: Path | None) -> None:
-        self._settings = settings
-        self._models_from = models_from
-        self._image = _image()
-        self._picture = Picture.of(self._image)
-        self._face = _face()
-
-    @contextmanager
-    def running(self, stage: Stage, device: str) -> Iterator[Callable[[], object]]:
-        """One run of a stage on a device, ready to be called."""
-        make = {
-            Stage.DETECTOR: self._detector, Stage.LANDMARKS: self._landmarks,
-            Stage.SWAP: self._swap, Stage.REST: self._rest,
-        }  # fmt: skip
-        with make[stage](device) as run:
-            yield run
-
-    @contextmanager
-    def _detector(self, device: str) -> Iterator[Callable[[], object]]:
-        session = shared(models.find_detector(self._models_from), device)
-        try:
-            detector = detector_for(session)
-            yield lambda: detector.detect(self._image, self._settings.detection_threshold)
-        finally:
-            session.close()
-
-    @contextmanager
-    def _landmarks(self, device: str) -> Iterator[Callable[[], object]]:
-        session = shared(models.find("facemesh_468", self._models_from), device)
-        try:
-            mesh, square = FaceMesh(session), roi_of_landmarks(self._face.landmarks)
-            yield lambda: mesh.find(self._picture, *square)
-        finally:
-            session.close()
-
-    @contextmanager
-    def _swap(self, device: str) -> Iterator[Callable[[], object]]:
-        settings = replace(self._settings, device=device)
-        worn = wear(settings, self._models_from)
-        try:
-            if worn.session is None and device != providers.CPU:
-                raise ProviderError("This face is drawn by the processor.")
-            worn.swapper.update(settings)
-            aligned = self._aligned(worn.swapper)
-            yield lambda: worn.swapper.swap(aligned)
-        finally:
-            worn.close()
-
-    @contextmanager
-    def _rest(self, device: str) -> Iterator[Callable[[], object]]:
-        """Everything between a finished swap and a finished frame."""
-        settings = replace(self._settings, device=device)
-        worn = wear(settings, self._models_from)
-        engine = pipeline.load(settings, self._models_from)
-        try:
-            aligned = self._aligned(worn.swapper)
-            begun = steps.Begun(settings, 0, Found(self._face, []), (aligned,), None, {})
-            swap = engine.swap(begun)
-            frame = _frame(self._image)
-            yield lambda: engine.finish(frame, begun, swap)
-        finally:
-            engine.close()
-            worn.close()
-
-    def _aligned(self, swapper: Swapper) -> AlignedFace:
-        warp = warp_for(self._face.landmarks, swapper.crop_size(1.5 * _FACE_PX))
-        warp = in_frame_pixels(warp) if swapper.is_upright else warp
-        points: Points = to_crop(warp, self._face.landmarks)
-        return AlignedFace(cut(self._picture, warp), warp, points, self._face)
-
-
-def _image() -> ImageBGR:
-    """Noise around the color of skin, always the same."""
-    width, height = _FRAME_WH
-    coarse = np.random.default_rng(1).normal((120, 150, 200), 25, (height // 16, width // 16, 3))
-    fine = cv2.resize(np.clip(coarse, 0, 255).astype(np.uint8), _FRAME_WH, interpolation=cv2.INTER_CUBIC)
-    return np.asarray(fine, np.uint8)
-
-
-def _face() -> Face:
-    """A frontal face in the frame's middle."""
-    shape = CANONICAL_FACE[:, :2] * (1, -1)
-    scale = _FACE_PX / float(np.ptp(shape[:, 1]))
-    center = np.asarray(_FRAME_WH) / 2
-    points = ((shape - shape.mean(axis=0)) * scale + center).astype(np.float32)
-    return Face(points, (-CANONICAL_FACE[:, 2] * scale).astype(np.float32), 1.0, 1)
-
-
-def _frame(image: ImageBGR) -> Frame:
-    """The picture as a webcam's I420 frame."""
-    width, height = _FRAME_WH
-    flat = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420), np.uint8).reshape(-1)
-    luma, chroma = width * height, width * height // 4
-    planes = (
-        flat[:luma].reshape(height, width),
-        flat[luma : luma + chroma].reshape(height // 2, width // 2),
-        flat[luma + chroma :].reshape(height // 2, width // 2),
-    )
-    return Frame(PixelFormat.I420, width, height, planes)
-
-
 # --- the proposal ---
 
 
 def propose(timings: tuple[Timing, ...], settings: Settings) -> Tuning:
     """Where to run what, by the times alone; pure logic."""
-    swap, landmarks, detector = (
-        _best(timings, stage) for stage in (Stage.SWAP, Stage.LANDMARKS, Stage.DETECTOR)
+    best = {stage: _best(timings, stage) for stage in dict.fromkeys(timing.stage for timing in timings)}
+    rest = best.pop(Stage.REST)
+    order = [Stage.SWAP, *(stage for stage in best if stage is not Stage.SWAP)]
+    reasons = [_placed(timings, best[stage]) for stage in order]
+    ms = {stage: _ms(timing) for stage, timing in best.items()}
+    frame_ms = _SEARCHES * ms[Stage.DETECTOR] + ms[Stage.LANDMARKS] + ms.get(Stage.OCCLUSION, 0) + _ms(rest)
+    swap_ms = ms[Stage.SWAP] + ms.get(Stage.ENHANCER, 0)
+    return Tuning(
+        timings,
+        _devices_of({stage: timing.device for stage, timing in best.items()})
+        | _pace(frame_ms, swap_ms, settings, reasons),
+        tuple(reasons),
     )
-    reasons = [_placed(timings, best) for best in (swap, landmarks, detector)]
-    proposed = {
-        "device": swap.device,
-        "landmarks_device": "same" if landmarks.device == swap.device else landmarks.device,
-        "detector_device": "same" if detector.device == swap.device else detector.device,
-    }
-    frame_ms = _SEARCHES * _ms(detector) + _ms(landmarks) + _ms(_best(timings, Stage.REST))
-    proposed |= _pace(frame_ms, _ms(swap), settings, reasons)
-    return Tuning(timings, proposed, tuple(reasons))
+
+
+def _devices_of(placed: dict[Stage, str]) -> dict[str, str]:
+    """The settings that put each stage on its device."""
+    proposed = {"device": placed.pop(Stage.SWAP)}
+    for stage, device in placed.items():
+        usual = placed[Stage.DETECTOR] if stage is Stage.RECOGNIZER else proposed["device"]
+        proposed[f"{stage}_device"] = SAME if device == usual else device
+    return proposed
 
 
 def _best(timings: tuple[Timing, ...], stage: Stage) -> Timing:

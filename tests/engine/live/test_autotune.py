@@ -7,16 +7,18 @@ import tiny_networks
 
 from obs_faceswap.engine.errors import FaceError, ModelMissingError, ProviderError
 from obs_faceswap.engine.live import autotune as autotune_module
+from obs_faceswap.engine.live import scene
 from obs_faceswap.engine.live.autotune import Stage, StoppedError, Timing, autotune, propose
 from obs_faceswap.engine.runtime import providers, session
 from obs_faceswap.engine.runtime.providers import Device
 from obs_faceswap.engine.settings import Settings, with_texts
 from obs_faceswap.engine.store import models
+from obs_faceswap.engine.store.own_networks import OwnNetwork, Role
 
 CPU, CARD, OTHER = "cpu", "cuda", "coreml"
 
 
-def timings(swap, landmarks=None, detector=None, rest=3.0):
+def timings(swap, landmarks=None, detector=None, rest=3.0, **more):
     """Times by device; a text is the problem there."""
     found = []
     for stage, times in (
@@ -24,6 +26,7 @@ def timings(swap, landmarks=None, detector=None, rest=3.0):
         (Stage.LANDMARKS, landmarks or {CPU: 2.0}),
         (Stage.DETECTOR, detector or {CPU: 3.0}),
         (Stage.REST, {CPU: rest}),
+        *((Stage(name), times) for name, times in more.items()),
     ):
         for device, ms in times.items():
             known = isinstance(ms, float)
@@ -54,6 +57,30 @@ def test_what_follows_the_swap_is_said_as_the_same_device():
     found = proposed({CPU: 60.0, CARD: 6.0}, {CPU: 8.0, CARD: 1.0}, {CPU: 3.0, CARD: 2.9}).settings
     assert found["landmarks_device"] == "same"
     assert found["detector_device"] == CPU
+
+
+def test_whatever_else_has_a_device_is_placed():
+    found = proposed(
+        {CPU: 60.0, CARD: 6.0},
+        occlusion={CPU: 9.0, CARD: 3.0},
+        recognizer={CPU: 5.0, CARD: 5.0},
+        enhancer={CPU: 900.0, CARD: 90.0, OTHER: 30.0},
+    )
+    devices = {key: value for key, value in found.settings.items() if key.endswith("_device")}
+    assert devices == {
+        "landmarks_device": CPU, "detector_device": CPU, "occlusion_device": "same",
+        "recognizer_device": "same", "enhancer_device": OTHER,
+    }  # fmt: skip
+    assert with_texts(Settings(), found.settings).enhancer_device == OTHER
+    assert "Occlusion: NVIDIA CUDA, 3.0 ms; CPU takes 9.0 ms." in found.reasons
+    assert found.reasons[-1].startswith("A frame needs 46.0 ms, 10.0 ms of it without its swap")
+
+
+def test_who_tells_people_apart_follows_who_finds_them():
+    cards = {"detector": {CPU: 3.0, CARD: 1.0}, "recognizer": {CPU: 9.0, CARD: 1.0}}
+    assert proposed({CPU: 6.0}, **cards).settings["recognizer_device"] == "same"
+    cards["detector"] = {CPU: 1.0, CARD: 1.0}
+    assert proposed({CPU: 6.0}, **cards).settings["recognizer_device"] == CARD
 
 
 @pytest.mark.parametrize(
@@ -88,7 +115,7 @@ def test_the_proposal_can_be_set():
 
 
 @pytest.fixture
-def networks(monkeypatch, tmp_path):
+def networks(home, monkeypatch, tmp_path):
     """Tiny networks for faces and none for hands, a tiny model to wear, and runs that are over at once."""
 
     def find(name, models_from=None):
@@ -135,6 +162,40 @@ def test_everything_is_measured_on_the_processor(networks, monkeypatch):
     assert parts == [
         ("detector on CPU", 0.0), ("landmarks on CPU", 0.25), ("swap on CPU", 0.5), ("rest on CPU", 0.75),
     ]  # fmt: skip
+
+
+def test_the_users_own_networks_are_measured_too(networks, home, monkeypatch):
+    folder = home / "data" / "networks"
+    folder.mkdir(parents=True)
+    files = {
+        "xseg": tiny_networks.xseg(), "arcface": tiny_networks.recognizer(),
+        "gfpgan": tiny_networks.enhancer(256), "finder": tiny_networks.yunet(side=160),
+        "points": tiny_networks.mesh(size=128),
+    }  # fmt: skip
+    for name, content in files.items():
+        (folder / f"{name}.onnx").write_bytes(content)
+    monkeypatch.setattr(providers, "devices", lambda: [Device(CPU, "CPU")])
+    monkeypatch.setattr(models, "find_detector", None)  # the user's own is taken
+    settings = replace(
+        networks, detector="finder", landmarker="points", recognizer="arcface", enhancer="gfpgan",
+        occlusion="network", occlusion_network="xseg",
+    )  # fmt: skip
+    monkeypatch.setattr(scene.Scene, "_rest", scene.Scene._landmarks)
+    found = autotune(settings)
+    assert [timing.stage for timing in found.timings] == list(Stage)
+    assert all(timing.ms for timing in found.timings)
+
+
+def test_an_animated_picture_is_not_enhanced(networks, monkeypatch):
+    animator = OwnNetwork("lia", networks.face_file, Role.ANIMATOR)
+    monkeypatch.setattr(scene.own_networks, "find", lambda *_given: animator)
+    settings = replace(networks, network="lia", enhancer="gfpgan")
+    assert Stage.ENHANCER not in scene.Scene(settings, None).stages
+
+
+def test_a_network_that_is_missing_is_told_before_anything_is_measured(networks):
+    with pytest.raises(ModelMissingError, match="nothing"):
+        autotune(replace(networks, enhancer="nothing"))
 
 
 def test_a_device_that_fails_is_said_and_not_taken(networks, other):
