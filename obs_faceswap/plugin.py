@@ -4,10 +4,6 @@ Standard library only: with nothing else installed the filter is still there, co
 is missing.
 """
 
-import warnings
-
-from obs_faceswap.libobs import log
-from obs_faceswap.libobs.api import obs
 from obs_faceswap.libobs.source import TYPE
 
 _DESCRIPTION = (
@@ -23,9 +19,6 @@ def script_description() -> str:
 
 def script_load(_settings: object) -> None:
     """Registers the filter, or wakes its filters up after the script was reloaded."""
-    log.install(obs())
-    # Inside OBS a warning on stderr opens the script log's window.
-    warnings.filterwarnings("ignore", module=r"(obs_faceswap|numpy|cv2|onnxruntime)\b")
     TYPE.load()
 
 

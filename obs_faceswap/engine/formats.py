@@ -1,7 +1,7 @@
 """Pixel formats the filter accepts and the shape of their planes. Standard library only."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class PixelFormat(StrEnum):
@@ -21,8 +21,7 @@ class PixelFormat(StrEnum):
     I422 = "I422"
 
 
-@dataclass(frozen=True, slots=True)
-class PlaneLayout:
+class PlaneLayout(NamedTuple):
     """One plane of a format.
 
     A sample is the repeating unit of a row: one byte in a planar plane, a U-V pair in NV12's second plane,

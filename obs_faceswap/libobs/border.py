@@ -1,11 +1,8 @@
 """The border to libobs: no exception gets out of a callback. Standard library only."""
 
-import logging
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
-
-logger = logging.getLogger(__name__)
 
 
 class Complaints:
@@ -18,8 +15,10 @@ class Complaints:
         """Logs an error unless its like was logged before."""
         what = (callback, repr(error))
         if what not in self._known and len(self._known) < 100:  # enough to see a pattern
+            import logging  # OBS is waiting while this module is imported
+
             self._known.add(what)
-            logger.error("%s failed", callback, exc_info=error)
+            logging.getLogger(__name__).error("%s failed", callback, exc_info=error)
 
 
 COMPLAINTS = Complaints()

@@ -1,10 +1,14 @@
 """The project's log lines in OBS's log."""
 
 import logging
+import warnings
 from typing import Any
 
+from obs_faceswap.engine.live.native import Found
 from obs_faceswap.libobs import abi
 from obs_faceswap.libobs.api import text
+
+logger = logging.getLogger(__name__)
 
 _PREFIX = "[face swap] "
 
@@ -40,8 +44,18 @@ def _level(levelno: int) -> int:
 
 def install(obs: Any) -> None:
     """Sends the project's records to OBS; does nothing the second time."""
+    # Inside OBS a warning on stderr opens the script log's window.
+    warnings.filterwarnings("ignore", module=r"(obs_faceswap|numpy|cv2|onnxruntime)\b")
     project = logging.getLogger("obs_faceswap")
     if not any(isinstance(handler, ObsLogHandler) for handler in project.handlers):
         project.addHandler(ObsLogHandler(obs))
         project.setLevel(logging.INFO)
         project.propagate = False
+
+
+def tell_how_frames_pass(found: Found) -> None:
+    """Says whether native code or Python is between OBS and the engine."""
+    if found.library is not None:
+        logger.info("Frames pass through native code.")
+    else:
+        logger.warning("Frames pass through Python: other scripts can delay the picture. %s", found.reason)

@@ -1,15 +1,12 @@
 """Filters that native code has made, until Python cares for them. Standard library only."""
 
 import ctypes
-import logging
 import threading
 from collections.abc import Callable
 from typing import Any
 
 from obs_faceswap.engine.live.native import Library
-from obs_faceswap.libobs import stored
-
-logger = logging.getLogger(__name__)
+from obs_faceswap.libobs.defaults import DEFAULTS
 
 _LOOK_S = 1.0  # it is woken when there is something to do
 
@@ -18,7 +15,7 @@ def prepare(library: Library, obs: Any) -> None:
     """Tells the library where libobs's functions are, and the settings' defaults; before the registration."""
     for place, name in enumerate(library.needed()):
         library.bind(place, ctypes.cast(getattr(obs, name), ctypes.c_void_p).value or 0)
-    library.declare(stored.defaults())
+    library.declare(DEFAULTS)
 
 
 class Nursery:
@@ -29,12 +26,13 @@ class Nursery:
 
     Args:
         library: which makes them.
+        begin: called on the thread first.
         adopt: called on the thread for each filter's handle.
     """
 
-    def __init__(self, library: Library, adopt: Callable[[int], None]) -> None:
+    def __init__(self, library: Library, begin: Callable[[], None], adopt: Callable[[int], None]) -> None:
         self._library = library
-        self._adopt = adopt
+        self._begin, self._adopt = begin, adopt
         self._is_stopped = False
         self._thread = threading.Thread(target=self._run, name="face swap nursery", daemon=True)
 
@@ -44,6 +42,7 @@ class Nursery:
 
     def _run(self) -> None:
         seen = 0
+        self._begin()
         while not self._is_stopped:
             self.step()
             seen = self._library.wait(self._library.births, seen, int(_LOOK_S * 1e9))
@@ -54,7 +53,9 @@ class Nursery:
             try:
                 self._adopt(handle)
             except Exception:  # a thread's border; a filter without an engine covers its picture
-                logger.exception("A filter could not be given its engine")
+                import logging  # OBS is waiting while this module is imported
+
+                logging.getLogger(__name__).exception("A filter could not be given its engine")
 
     def close(self) -> None:
         """Stops and joins the thread; filters made from now on wait for the next nursery."""

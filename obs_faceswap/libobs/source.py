@@ -7,30 +7,27 @@ nothing but look up a filter by its handle.
 What libobs calls on the graphics thread, or with a lock held, is native: Python would wait there for the
 interpreter, which may be held by a script that waits for that lock. Without the native library it is Python
 nevertheless.
+
+OBS waits while this module is imported, so it imports what the registration needs; a thread brings the rest.
 """
 
 import ctypes
 import gc
-import logging
 import sys
 import threading
 from typing import TYPE_CHECKING, cast
 
-from obs_faceswap.engine.live import exchange as ex
 from obs_faceswap.engine.live import native
+from obs_faceswap.engine.live.block import SOURCE, Block
 from obs_faceswap.engine.live.native import Library
-from obs_faceswap.libobs import abi, stored
+from obs_faceswap.libobs import abi
 from obs_faceswap.libobs.api import obs
 from obs_faceswap.libobs.border import COMPLAINTS, guarded
 from obs_faceswap.libobs.nursery import Nursery, prepare
-from obs_faceswap.libobs.planes import hide
-from obs_faceswap.libobs.sound import SOUND
 
-if TYPE_CHECKING:  # the rest is imported when there is a filter: OBS is waiting while this module is
+if TYPE_CHECKING:
     from obs_faceswap.libobs.filter import Filter
     from obs_faceswap.libobs.python_path import PythonPath
-
-logger = logging.getLogger(__name__)
 
 ID = b"obs_faceswap"
 NAME = b"Face Swap"
@@ -49,6 +46,7 @@ class FilterType:
     def __init__(self) -> None:
         self._filters: dict[int, Filter] = {}
         self._library: Library | None = None
+        self._is_told = False  # how frames pass
         self._nursery: Nursery | None = None
         self._is_loaded = False
         self._usual_switch_s = sys.getswitchinterval()
@@ -64,8 +62,20 @@ class FilterType:
             found.start_engine()
         if self._library is not None:
             self._close_nursery()
-            self._nursery = Nursery(self._library, self.adopt)
+            self._nursery = Nursery(self._library, self._begin, self.adopt)
             self._nursery.start()
+        else:
+            self._begin()
+
+    def _begin(self) -> None:
+        """What OBS need not wait for."""
+        from obs_faceswap.libobs import log
+        from obs_faceswap.libobs.sound import SOUND
+
+        log.install(obs())
+        if not self._is_told:
+            self._is_told = True
+            log.tell_how_frames_pass(native.find())
         SOUND.start()
 
     def _register(self) -> None:
@@ -73,11 +83,6 @@ class FilterType:
         self._library = found.library
         if found.library is not None:
             prepare(found.library, obs())
-            logger.info("Frames pass through native code.")
-        else:
-            logger.warning(
-                "Frames pass through Python: other scripts can delay the picture. %s", found.reason
-            )
         info = info_for(found.library)
         obs().obs_register_source_s(ctypes.addressof(info), abi.SOURCE_INFO_BYTES)
         if not obs().obs_get_source_output_flags(ID):
@@ -85,10 +90,12 @@ class FilterType:
 
     def unload(self) -> None:
         """Stops all engines; the filters that are alive cover their pictures from now on."""
+        from obs_faceswap.libobs.sound import SOUND
+
+        self._close_nursery()
         SOUND.stop()
         self._is_loaded = False
         obs().obs_enable_source_type(ID, False)
-        self._close_nursery()
         living = list(self._filters.values())
         for found in living:
             found.ask_to_stop()  # all at once, then wait for each
@@ -123,7 +130,7 @@ class FilterType:
         from obs_faceswap.libobs import filter as filters
 
         with self._lock:
-            if self._library is not None and ex.Block.from_address(handle).words[ex.SOURCE]:
+            if self._library is not None and Block.from_address(handle).words[SOURCE]:
                 self._keep(filters.native_filter(obs(), self._library, handle))
 
     def _keep(self, made: "Filter") -> int:
@@ -138,7 +145,7 @@ class FilterType:
         with self._lock:
             found = self._filters.pop(handle, None)
             if self._library is not None:
-                ex.Block.from_address(handle).words[ex.SOURCE] = 0  # whoever adopts it now finds it gone
+                Block.from_address(handle).words[SOURCE] = 0  # whoever adopts it now finds it gone
         if found is not None:
             found.close()
         elif self._library is not None:
@@ -167,6 +174,8 @@ def _get_name(_type_data: int) -> int:
 @abi.GetDefaults
 @guarded(None)
 def _get_defaults(settings: int) -> None:
+    from obs_faceswap.libobs import stored
+
     stored.set_defaults(obs(), settings)
 
 
@@ -214,6 +223,8 @@ def _filter_video(handle: int, frame: int) -> int:
         if path := _path(handle):
             path.filter_video(frame)
         else:
+            from obs_faceswap.libobs.planes import hide
+
             hide(frame)
     except BaseException as error:  # noqa: BLE001  # libobs's border
         COMPLAINTS.log("filter_video", error)

@@ -5,19 +5,12 @@ from typing import Any
 
 from obs_faceswap.engine.settings import OPTIONS, Cover, Kind, Settings, Value, from_stored
 from obs_faceswap.libobs.api import text
-
-
-def defaults() -> dict[str, float | str]:
-    """Every setting's default, as libobs stores it."""
-    return {
-        option.key: float(option.default) if option.kind is Kind.NUMBER else str(option.default)
-        for option in OPTIONS
-    }
+from obs_faceswap.libobs.defaults import DEFAULTS
 
 
 def set_defaults(obs: Any, data: int) -> None:
     """Declares every setting's default."""
-    for key, value in defaults().items():
+    for key, value in DEFAULTS.items():
         if isinstance(value, float):
             obs.obs_data_set_default_double(data, text(key), value)
         else:

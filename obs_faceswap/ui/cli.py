@@ -181,6 +181,7 @@ def write_report(path: Path, report: dict[str, object]) -> None:
 @app.command()
 def settings(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print docs/settings.md.")] = False,
+    defaults: Annotated[bool, typer.Option("--defaults", help="Print libobs/defaults.py.")] = False,
 ) -> None:
     """List every setting with its values, default and meaning."""
     from obs_faceswap.engine.settings import OPTIONS
@@ -188,6 +189,9 @@ def settings(
 
     if markdown:
         sys.stdout.write(settings_table.markdown())
+        return
+    if defaults:
+        sys.stdout.write(settings_table.defaults())
         return
     for option in OPTIONS:
         typer.echo(f"{option.key} = {settings_table.default_of(option)}    {option.label}. {option.help}")

@@ -1,5 +1,7 @@
 """The settings as a table, made from their one declaration. Standard library only."""
 
+import json
+
 from obs_faceswap.engine.settings import OPTIONS, Kind, Option, Shown, option
 
 _HEAD = """\
@@ -8,6 +10,14 @@ _HEAD = """\
 The filter's panel in OBS, the command line (`--set key=value`) and this page are made from one declaration,
 `obs_faceswap/engine/settings.py`. This page is written by `obs-faceswap settings --markdown`.
 """
+
+_DEFAULTS_HEAD = '''\
+"""Every setting's default, as libobs stores it; OBS waits while this module is imported.
+
+Written by `obs-faceswap settings --defaults`; change the declarations in engine/settings.py instead.
+"""
+
+'''
 
 _TABLE_HEAD = """\
 | Setting | Key | Values | Default | What it does |
@@ -149,6 +159,19 @@ def _group(name: str) -> str:
 def _difference(key: str, theirs: str, why: str) -> str:
     declared = option(key)
     return f"- **{declared.label}** is {default_of(declared)}; DeepFaceLive {theirs}. {why}"
+
+
+def defaults() -> str:
+    """The whole of obs_faceswap/libobs/defaults.py: a module that is imported in no time."""
+    lines = [f'    "{declared.key}": {_stored(declared)},\n' for declared in OPTIONS]
+    return "".join([_DEFAULTS_HEAD, "DEFAULTS: dict[str, float | str] = {\n", *lines, "}\n"])
+
+
+def _stored(declared: Option) -> str:
+    """A default as Python's source writes what OBS stores."""
+    if declared.kind is Kind.NUMBER:
+        return repr(float(declared.default))
+    return json.dumps(str(declared.default))
 
 
 def markdown() -> str:

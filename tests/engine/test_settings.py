@@ -19,6 +19,7 @@ from obs_faceswap.engine.settings import (
     option,
     with_texts,
 )
+from obs_faceswap.libobs import defaults
 from obs_faceswap.ui import settings_table
 
 NUMBERS = [declared for declared in OPTIONS if declared.kind is Kind.NUMBER]
@@ -128,3 +129,10 @@ def test_every_listed_difference_from_deepfacelive_is_a_setting(key):
 def test_the_page_in_docs_is_up_to_date():
     page = (DOCS / "settings.md").read_text(encoding="utf-8")
     assert page == settings_table.markdown(), "Run: obs-faceswap settings --markdown > docs/settings.md"
+
+
+def test_the_defaults_that_obs_is_told_are_up_to_date():
+    text = Path(defaults.__file__).read_text(encoding="utf-8")
+    said = "Run: obs-faceswap settings --defaults > obs_faceswap/libobs/defaults.py"
+    assert text == settings_table.defaults(), said
+    assert {declared.key: declared.default for declared in OPTIONS} == defaults.DEFAULTS

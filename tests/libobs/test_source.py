@@ -18,8 +18,9 @@ from obs_faceswap.engine.live import exchange as ex
 from obs_faceswap.engine.live.loader import DEVICES
 from obs_faceswap.engine.live.native import Found
 from obs_faceswap.engine.settings import OPTIONS
-from obs_faceswap.libobs import abi, api, log, properties, source, stored
+from obs_faceswap.libobs import abi, api, log, properties, sound, source
 from obs_faceswap.libobs import filter as filter_module
+from obs_faceswap.libobs.defaults import DEFAULTS
 from obs_faceswap.libobs.log import ObsLogHandler
 from obs_faceswap.libobs.nursery import Nursery, prepare
 from obs_faceswap.libobs.panel import ObsPanel
@@ -42,13 +43,12 @@ class FakeFilter:
 def obs(monkeypatch):
     made = FakeObs()
     monkeypatch.setattr(source, "obs", lambda: made)
-    monkeypatch.setattr(plugin, "obs", lambda: made)
     monkeypatch.setattr(properties, "obs", lambda: made)
     monkeypatch.setattr(filter_module, "python_filter", lambda obs, data, address: FakeFilter(5 * address))
     monkeypatch.setattr(source, "TYPE", FilterType())
     monkeypatch.setattr(plugin, "TYPE", source.TYPE)
     monkeypatch.setattr(log, "install", lambda _: None)
-    monkeypatch.setattr(source, "SOUND", SimpleNamespace(start=lambda: None, stop=lambda: None))
+    monkeypatch.setattr(sound, "SOUND", SimpleNamespace(start=lambda: None, stop=lambda: None))
     monkeypatch.setattr(source.native, "find", lambda: Found(None, "There is none."))
     return made
 
@@ -181,7 +181,7 @@ def made(obs, monkeypatch, tmp_path_factory):
         pass
     kept = bind(found, obs)
     monkeypatch.setattr(source.native, "find", lambda: Found(found))
-    monkeypatch.setattr(source, "prepare", lambda library, _: library.declare(stored.defaults()))
+    monkeypatch.setattr(source, "prepare", lambda library, _: library.declare(DEFAULTS))
     monkeypatch.setattr(source.Nursery, "start", lambda self: None)
     monkeypatch.setattr(filter_module, "native_filter", lambda obs, library, handle: FakeFilter(handle))
     yield found
@@ -205,7 +205,7 @@ def test_what_libobs_calls_with_locks_held_is_native(made, info):
 def test_native_defaults_are_those_of_the_declaration(made, info, obs):
     data = obs.add_data()
     info.get_defaults(data)
-    assert {key: value for (_, key), value in obs.defaults.items()} == stored.defaults()
+    assert {key: value for (_, key), value in obs.defaults.items()} == DEFAULTS
 
 
 def test_a_native_filter_is_adopted_and_ended(made, info, obs):
@@ -274,11 +274,13 @@ def test_a_filter_that_cannot_be_adopted_is_said_and_the_next_one_is(made, info,
 def test_the_nursery_wakes_up_for_a_filter(made, obs, monkeypatch):
     monkeypatch.undo()
     adopted = threading.Event()
-    nursery = Nursery(made, lambda handle: adopted.set())
+    began = threading.Event()
+    nursery = Nursery(made, began.set, lambda handle: adopted.set())
     nursery.start()
     create = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(made.address_of("create"))
     create(obs.add_data(), obs.add_source(ASYNC)[1])
     assert adopted.wait(30)
+    assert began.is_set()
     nursery.close()
     nursery.close()
 
@@ -319,7 +321,7 @@ def test_the_panel_offers_the_audio_sources(info, obs, home, monkeypatch):
 def test_sound_is_looked_after_while_the_script_is_loaded(obs, monkeypatch):
     told = []
     monkeypatch.setattr(
-        source, "SOUND", SimpleNamespace(start=lambda: told.append(1), stop=lambda: told.append(0))
+        sound, "SOUND", SimpleNamespace(start=lambda: told.append(1), stop=lambda: told.append(0))
     )
     plugin.script_load(None)
     plugin.script_unload()
@@ -406,7 +408,7 @@ def test_obs_does_not_wait_for_the_engine_s_modules():
     root = Path(obs_faceswap.__file__).parents[1]
     code = (
         f"import sys; sys.path.insert(0, {str(root)!r}); import obs_faceswap.plugin; "
-        "late = ('.worker', '.filter', '.loader', '.obs_properties'); "
+        "late = ('.worker', '.filter', '.loader', '.obs_properties', '.settings', '.sound', 'logging'); "
         "print(sorted(n for n in sys.modules if n.endswith(late)))"
     )
     ran = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)

@@ -217,6 +217,7 @@ def test_settings_are_listed_and_printed_as_a_page(run):
     _, out, _ = run("settings")
     assert all(option.key in out for option in OPTIONS)
     assert run("settings", "--markdown")[1] == settings_table.markdown()
+    assert run("settings", "--defaults")[1] == settings_table.defaults()
 
 
 def test_networks_are_listed_with_what_is_missing(run, home):

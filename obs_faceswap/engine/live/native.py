@@ -10,9 +10,9 @@ import sys
 import time
 from collections.abc import Iterator
 from ctypes import c_bool, c_char_p, c_double, c_uint32, c_uint64, c_void_p
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 VARIABLE = "OBS_FACESWAP_NATIVE"  # "off": Python is used although the library is there
 FOLDER = Path(__file__).resolve().parents[2] / "native"
@@ -162,8 +162,7 @@ class Bare(ctypes.Structure):
     _fields_ = (("memory", c_void_p), ("slot_bytes", c_uint64), ("slots", c_uint64), ("turn", c_uint64))
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """What there is to use.
 
     Attributes:
