@@ -90,13 +90,10 @@ def model_stage(crop, network, presharpen=0.0, pre=(1, 1, 1), post=(1, 1, 1), tw
 # --- colors ---
 
 
-def rct(swapped, scene, mask, counts_outside=True):
-    """Reinhard's transfer of a face to a scene in Lab.
+def rct(swapped, scene, mask):
+    """Reinhard's transfer of a crop to a scene in Lab, by the mask of both.
 
-    Args:
-        swapped, scene: the crops.
-        mask: of both.
-        counts_outside: DEFECT: what the mask leaves out is made 0 and stays in means and deviations.
+    DEFECT: what the mask leaves out is made 0 and stays in means and deviations.
     """
     inside = mask > 0.5
     ours, theirs = (
@@ -105,10 +102,7 @@ def rct(swapped, scene, mask, counts_outside=True):
     )
     moved = np.empty_like(ours)
     for channel in range(3):
-        own, other = (
-            np.where(inside, lab[..., channel], 0) if counts_outside else lab[..., channel][inside]
-            for lab in (ours, theirs)
-        )
+        own, other = (np.where(inside, lab[..., channel], 0) for lab in (ours, theirs))
         moved[..., channel] = (ours[..., channel] - own.mean()) * other.std() / own.std() + other.mean()
     moved = np.clip(moved, (0, -127, -127), (100, 127, 127)).astype(np.float32)
     return np.clip(cv2.cvtColor(moved, cv2.COLOR_Lab2BGR), 0, 1).astype(np.float64)

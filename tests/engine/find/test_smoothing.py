@@ -1,11 +1,9 @@
 """The smoothing of points against DeepFaceLive's: the mean of the last N frames, by place in the list."""
 
-from collections import deque
-from dataclasses import replace
-
 import cv2
 import numpy as np
 import pytest
+from engine.deepfacelive import MeanOfLast
 from painted import ANNE, BEN, Stream, is_on
 
 from obs_faceswap.engine.crop.picture import Picture
@@ -21,22 +19,6 @@ FPS = 30.0
 DEFAULT = Settings().smoothing / 100
 RAW = Settings(smoothing=0)
 INNER = np.arange(17, 68)  # without the outline, which both schemes have elsewhere
-
-
-class MeanOfLast:
-    """DeepFaceLive's temporal smoothing, as described: the mean of the last N landmark sets at each place in
-    the list of faces; it starts anew when the number of faces changes.
-    """
-
-    def __init__(self, count):
-        self.count, self.last = count, []
-
-    def step(self, faces):
-        if len(faces) != len(self.last):
-            self.last = [deque(maxlen=self.count) for _ in faces]
-        for kept, face in zip(self.last, faces, strict=True):
-            kept.append(face)
-        return [np.mean(kept, axis=0) for kept in self.last]
 
 
 def averaged(frames, count):
@@ -128,25 +110,7 @@ def test_the_shortest_mean_is_less_steady_and_later(head):
     assert lag_ms(averaged(fast, 2), truth) > lag_ms(filtered(fast), truth) + 5
 
 
-# --- of several people ---
-
-
-def test_nobody_is_mixed_with_anybody_else_when_their_order_changes():
-    """A mean by place in the list, the largest first, lays faces between people who are about as large."""
-    stream, settings = Stream(), Settings(smoothing=100, who=Who.ALL)
-    theirs, worst = MeanOfLast(4), 0.0
-    for number in range(30):
-        sides = (60, 64) if number % 2 else (64, 60)
-        shown = [replace(person, side=side) for person, side in zip((ANNE, BEN), sides, strict=True)]
-        found = stream.see(*shown, settings=settings)
-        by_size = sorted(found.targets, key=lambda face: -np.ptp(face.landmarks, axis=0).mean())
-        means = theirs.step([face.landmarks for face in by_size])
-        for face in found.targets:
-            x = float(face.landmarks[:, 0].mean())
-            assert min(abs(x - person.x) for person in shown) < 3
-        worst = max(worst, *(min(abs(float(m[:, 0].mean()) - p.x) for p in shown) for m in means))
-    assert len(found.targets) == 2
-    assert worst > 50  # pixels: the middle between both
+# --- of several people; when their order changes: see test_deepfacelive_defects.py ---
 
 
 def test_a_face_that_leaves_does_not_drag_its_points_over_to_another():
