@@ -91,7 +91,7 @@ def test_2_gamma_after_the_model_acts_on_its_own_color():
 def painted_face(skin, background):
     """A shaded face with brows and lips, (SIZE, SIZE, 3)."""
     picture = np.full((SIZE, SIZE, 3), background, np.float32)
-    cv2.ellipse(picture, (112, 112), (70, 90), 0, 0, 360, skin, -1)
+    cv2.ellipse(picture, (112, 112), (54, 70), 0, 0, 360, skin, -1)
     cv2.ellipse(picture, (112, 160), (24, 9), 0, 0, 360, (95, 85, 180), -1)
     for x in (85, 139):
         cv2.line(picture, (x - 14, 86), (x + 14, 84), (50, 60, 80), 5)
@@ -101,7 +101,7 @@ def painted_face(skin, background):
 
 def test_3_colors_are_measured_inside_the_mask_alone():
     mask = np.zeros((SIZE, SIZE), np.float32)
-    cv2.ellipse(mask, (112, 112), (45, 60), 0, 0, 360, 1.0, -1)  # a fifth of the crop
+    cv2.ellipse(mask, (112, 112), (50, 66), 0, 0, 360, 1.0, -1)  # a fifth of the crop
     inside = mask > 0.5
     swapped, scene = painted_face((110, 140, 195), (90, 80, 70)), painted_face((105, 90, 110), (30, 20, 20))
     matched = ColorMatch().match(SwappedFace(swapped, mask), scene, 0)
