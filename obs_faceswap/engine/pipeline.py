@@ -139,7 +139,9 @@ class Pipeline:
         try:
             with watch(Stage.OCCLUSION):
                 faces = [aligned.face for aligned in cuts if not self._wardrobe.fills_frame]
-                visible = self._front.visible(picture, faces, frame.timestamp_ns, settings)
+                visible = self._front.visible(
+                    picture, faces, frame.timestamp_ns, settings, plan.front_every
+                )
         except _FRAME_ERRORS as error:  # what lies before a face must not be guessed
             cuts, fault = [], _noted(error)
         return Begun(settings, frame.timestamp_ns, found, tuple(cuts), fault, watch.stages_ms, visible)

@@ -12,11 +12,12 @@ from obs_faceswap.engine.errors import ModelMissingError
 from obs_faceswap.engine.runtime.session import Session, shared
 from obs_faceswap.engine.settings import Occlusion, Settings, device_of
 from obs_faceswap.engine.store import models, own_networks
-from obs_faceswap.engine.types import Face
+from obs_faceswap.engine.types import Face, Points
 
 logger = logging.getLogger(__name__)
 
 _HANDS = "palm_192", "hand_224"
+_OLDEST_NS = 100_000_000  # what was said of a face counts no longer
 _NONE_CHOSEN = "Choose the network that says what is in front of your face."
 
 
@@ -32,6 +33,8 @@ class Front:
     ) -> None:
         """Takes an occluder and the networks that it runs; they may be shared with other streams."""
         self._occluder, self._sessions, self.notice = occluder, sessions, notice
+        self._said: dict[int, tuple[Points, Visible | None]] = {}  # by track: of a face that lay there
+        self._said_ns, self._passed = 0, 0  # when, and frames since
 
     @property
     def stages(self) -> dict[str, str]:
@@ -39,13 +42,41 @@ class Front:
         return {"what is in front": self._sessions[0].provider} if self._sessions else {}
 
     def visible(
-        self, picture: Picture, faces: Sequence[Face], timestamp_ns: int, settings: Settings
+        self, picture: Picture, faces: Sequence[Face], timestamp_ns: int, settings: Settings, every: int = 1
     ) -> dict[int, Visible]:
-        """Where each face is seen before which something may lie, by its track; raises ModelError."""
+        """Where each face is seen before which something may lie, by its track.
+
+        Args:
+            picture: shows the faces.
+            faces: they.
+            timestamp_ns: the picture's time.
+            settings: for the occluder.
+            every: of so many frames one is looked at; in between counts what was said before.
+
+        Raises:
+            FaceError: a face has no size.
+            ModelError: a network gave no numbers.
+        """
         if self._occluder is None or not faces:
             return {}
-        seen = self._occluder.visible(picture, faces, timestamp_ns, settings)
-        return {face.track_id: one for face, one in zip(faces, seen, strict=True) if one is not None}
+        if self._is_due(faces, timestamp_ns, every):
+            self._said, self._said_ns, self._passed = {}, timestamp_ns, 0
+            seen = self._occluder.visible(picture, faces, timestamp_ns, settings)
+            self._said = {face.track_id: (face.landmarks, one) for face, one in zip(faces, seen, strict=True)}
+        now = {face.track_id: self._seen(self._occluder, face) for face in faces}
+        return {track: visible for track, visible in now.items() if visible is not None}
+
+    def _is_due(self, faces: Sequence[Face], timestamp_ns: int, every: int) -> bool:
+        self._passed += 1
+        is_young = 0 <= timestamp_ns - self._said_ns < _OLDEST_NS
+        are_known = all(face.track_id in self._said for face in faces)
+        return self._passed >= every or not is_young or not are_known
+
+    def _seen(self, occluder: Occluder, face: Face) -> Visible | None:
+        landmarks, visible = self._said[face.track_id]
+        if visible is None or landmarks is face.landmarks or not occluder.moves_with_face:
+            return visible
+        return visible.moved(landmarks, face.landmarks)
 
     def close(self) -> None:
         """Frees the networks that no other stream uses; may be called twice."""

@@ -51,6 +51,8 @@ _HAIR = 1  # the channel
 class HandsBefore:
     """Hands before the face, from MediaPipe's two networks."""
 
+    moves_with_face = False
+
     def __init__(self, palms: Network, hands: Network) -> None:
         """Takes both networks; raises UnsupportedModelError when their shapes are others."""
         self._hands = Hands(palms, hands)
@@ -97,6 +99,8 @@ class _Family:
 
 class FaceNetwork:
     """A network that tells a face from what lies before and around it."""
+
+    moves_with_face = True
 
     def __init__(self, network: Network) -> None:
         """Takes a network of a known kind; raises UnsupportedModelError for another."""

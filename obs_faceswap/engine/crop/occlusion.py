@@ -6,16 +6,17 @@ network of the user's that knows faces (see `occluders`).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from obs_faceswap.engine.crop.align import similarity
 from obs_faceswap.engine.crop.picture import Picture
 from obs_faceswap.engine.settings import Settings
-from obs_faceswap.engine.types import Face, Mask, Warp
+from obs_faceswap.engine.types import Face, Mask, Points, Warp
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,11 @@ class Visible:
     mask: Mask
     warp: Warp
 
+    def moved(self, before: Points, now: Points) -> "Visible":
+        """The same on a face that has moved; points (N, 2) of it, then and now. Raises FaceError."""
+        back = np.vstack([similarity(now, before), (0, 0, 1)])
+        return Visible(self.mask, replace(self.warp, matrix=np.asarray(self.warp.matrix @ back, np.float32)))
+
     def at(self, warp: Warp, size: int) -> Mask:
         """The mask (size, size) as it lies in a crop, which may be finer."""
         there, here = _square(self.warp, len(self.mask)), _square(warp, size)
@@ -42,7 +48,13 @@ class Visible:
 
 
 class Occluder(Protocol):
-    """Knows what lies before a face. Belongs to one stream, and to the thread that finds its faces."""
+    """Knows what lies before a face. Belongs to one stream, and to the thread that finds its faces.
+
+    Attributes:
+        moves_with_face: whether what it said of a face rather moves as the face does than stays where it is.
+    """
+
+    moves_with_face: bool
 
     def visible(
         self, picture: Picture, faces: Sequence[Face], timestamp_ns: int, settings: Settings

@@ -15,13 +15,14 @@ import numpy as np
 from obs_faceswap.engine.errors import FaceSwapError
 from obs_faceswap.engine.live.scene import Scene, Stage
 from obs_faceswap.engine.runtime import providers
-from obs_faceswap.engine.settings import SAME, Reprojection, Settings, Target
+from obs_faceswap.engine.settings import SAME, Occlusion, Reprojection, Settings, Target
 
 _CAMERA_FPS = 30.0
 _WARM_UP = 3
 _RUNS = (5, 30)  # at least and at most, of each stage on each device,
 _LONGEST_S = 2.0  # for about so long
 _SEARCHES = 2 / 3  # runs of the detector in a frame: two views ten times a second, at 30 frames a second
+_LOOKS_FOR_HANDS = 2 / 9  # in a frame without any: one in 150 ms
 _WORTH = 1.25  # so many times faster a device has to be to be taken instead of the processor
 _ROOM = 0.8  # of the time between two frames: what a machine with nothing else to do may need
 _LEFT_OUT = {"tensorrt": "Not measured: it builds its engine for minutes. Choose it by hand to try it."}
@@ -123,7 +124,9 @@ def propose(timings: tuple[Timing, ...], settings: Settings) -> Tuning:
     order = [Stage.SWAP, *(stage for stage in best if stage is not Stage.SWAP)]
     reasons = [_placed(timings, best[stage]) for stage in order]
     ms = {stage: _ms(timing) for stage, timing in best.items()}
-    frame_ms = _SEARCHES * ms[Stage.DETECTOR] + ms[Stage.LANDMARKS] + ms.get(Stage.OCCLUSION, 0) + _ms(rest)
+    looks = 1.0 if settings.occlusion is Occlusion.NETWORK else _LOOKS_FOR_HANDS
+    front_ms = looks * ms.get(Stage.OCCLUSION, 0.0)
+    frame_ms = _SEARCHES * ms[Stage.DETECTOR] + ms[Stage.LANDMARKS] + front_ms + _ms(rest)
     swap_ms = ms[Stage.SWAP] + ms.get(Stage.ENHANCER, 0)
     return Tuning(
         timings,

@@ -15,6 +15,7 @@ _SEARCH_EVERY_S = 0.1  # as the finder does by itself
 _COVERING_SEARCH_S = 0.2  # at most while other faces are covered: a passer-by is bare for so long
 _SHORT = 0.9  # of the wanted frame rate: below it a second is bad,
 _VERY_SHORT = 0.6  # and here two steps are taken at once
+_FRONT_COSTS_MS = 1.0  # a frame: less is not worth to be told
 _SWAPS_FPS = 8.0  # while reprojecting; with fewer the face's expression lags behind visibly
 _ROOM = 0.8  # of the time between two frames: what the next better step may need
 _LATE = 0.02  # of the shown program's frames: a second with more late ones is bad,
@@ -37,6 +38,7 @@ class Plan:
     Attributes:
         reproject: frames between two swaps show the newest swap moved to where the face is now.
         search_every_s: time between two searches for new faces while the face is followed.
+        front_every: of so many frames one is looked at for what lies before faces.
         crop_limit_px: the longest side of the picture that a face is drawn in; None: as fine as the frame.
         max_fps: about how many frames a second are to be worked on at most; None: all.
         every: what comes nearest to that with even steps: one frame of so many is worked on.
@@ -47,6 +49,7 @@ class Plan:
 
     reproject: bool = False
     search_every_s: float = _SEARCH_EVERY_S
+    front_every: int = 1
     crop_limit_px: int | None = None
     max_fps: float | None = None
     every: int = 1
@@ -66,6 +69,7 @@ class Observation:
         swap_fps: runs of the swap a second; 0 while no face is seen.
         frame_ms: mean time of one frame without its swap.
         swap_ms: mean time of one swap.
+        front_ms: the part of `frame_ms` for what lies before faces.
         is_reprojected: frames were finished with swaps of earlier ones, because of the plan or not.
         share: part (0..1) of all processors, or of the graphics card, that the engine used.
         shown: frames that the program made in that time; 0 where nothing is known of it.
@@ -79,6 +83,7 @@ class Observation:
     swap_fps: float
     frame_ms: float
     swap_ms: float
+    front_ms: float = 0.0
     is_reprojected: bool = False
     share: float = 0.0
     shown: int = 0
@@ -93,23 +98,25 @@ class Observation:
 
 _SMOOTH = (
     Plan(),
-    Plan(search_every_s=0.25),
-    Plan(search_every_s=0.25, reproject=True),
-    Plan(search_every_s=0.5, reproject=True, crop_limit_px=384),
-    Plan(search_every_s=1.0, reproject=True, crop_limit_px=256),
+    Plan(search_every_s=0.25, front_every=2),
+    Plan(search_every_s=0.25, front_every=2, reproject=True),
+    Plan(search_every_s=0.5, front_every=2, reproject=True, crop_limit_px=384),
+    Plan(search_every_s=1.0, front_every=3, reproject=True, crop_limit_px=256),
     # From here on the frame rate gives way too, so only a program that is late leads here.
-    Plan(search_every_s=1.0, reproject=True, crop_limit_px=256, max_swap_fps=10.0),
-    Plan(search_every_s=1.0, reproject=True, crop_limit_px=256, max_swap_fps=8.0, max_fps=15.0),
+    Plan(search_every_s=1.0, front_every=3, reproject=True, crop_limit_px=256, max_swap_fps=10.0),
+    Plan(
+        search_every_s=1.0, front_every=2, reproject=True, crop_limit_px=256, max_swap_fps=8.0, max_fps=15.0
+    ),
 )
 _SMOOTH_KEEPS_RATE = 4
 _GAME = tuple(
     replace(plan, reproject=True, low_priority=True)
     for plan in (
-        Plan(search_every_s=0.25, crop_limit_px=448, max_fps=30.0, max_swap_fps=20.0),
-        Plan(search_every_s=0.5, crop_limit_px=384, max_fps=30.0, max_swap_fps=15.0),
-        Plan(search_every_s=0.5, crop_limit_px=320, max_fps=30.0, max_swap_fps=12.0),
-        Plan(search_every_s=1.0, crop_limit_px=256, max_fps=15.0, max_swap_fps=10.0),
-        Plan(search_every_s=1.0, crop_limit_px=192, max_fps=15.0, max_swap_fps=7.5),
+        Plan(search_every_s=0.25, front_every=2, crop_limit_px=448, max_fps=30.0, max_swap_fps=20.0),
+        Plan(search_every_s=0.5, front_every=2, crop_limit_px=384, max_fps=30.0, max_swap_fps=15.0),
+        Plan(search_every_s=0.5, front_every=3, crop_limit_px=320, max_fps=30.0, max_swap_fps=12.0),
+        Plan(search_every_s=1.0, front_every=2, crop_limit_px=256, max_fps=15.0, max_swap_fps=10.0),
+        Plan(search_every_s=1.0, front_every=2, crop_limit_px=192, max_fps=15.0, max_swap_fps=7.5),
     )
 )
 _LADDERS = {Target.OFF: (Plan(),), Target.SMOOTH: _SMOOTH, Target.GAME: _GAME}
@@ -169,6 +176,7 @@ class Governor:
         self._stairs: Stairs | None = None  # from the first observation on
         self._blame = _Blame()
         self._camera = _Camera()
+        self._has_front = False  # whether it takes time to look for what lies before faces
         self._lates: deque[tuple[float, int]] = deque()
         self.plan = self._made()
 
@@ -177,6 +185,8 @@ class Governor:
         before, self._settings = self._settings, settings
         if (before.target, before.target_fps) != (settings.target, settings.target_fps):
             self._stairs, self._blame = None, _Blame()
+        if _front_of(before) != _front_of(settings):
+            self._has_front = False
         self.plan = replace(self._made(), text=self.plan.text if self._stairs else "")
 
     def observe(self, seen: Observation) -> None:
@@ -187,6 +197,7 @@ class Governor:
         stairs = self._stairs = self._stairs or Stairs(len(self._ladder) - 1, seen.now_s)
         if seen.swap_fps > 0:  # without a face nothing can be learned about the swap
             self._camera.note(seen.camera_fps)
+            self._has_front |= seen.front_ms > _FRONT_COSTS_MS
             stairs.judge(seen.now_s, self._steps_called_for(seen), self._may_climb(seen))
             if self._settings.target is Target.SMOOTH and self._blame.is_pardoned(seen, stairs):
                 stairs.forgive(seen.now_s)
@@ -206,6 +217,8 @@ class Governor:
             return plan
         if settings.reprojection is Reprojection.NO:
             plan = _without_reprojection(plan)
+        if not self._has_front:
+            plan = replace(plan, front_every=1)
         if covers_other_faces(settings):
             plan = replace(plan, search_every_s=min(plan.search_every_s, _COVERING_SEARCH_S))
         limits = [limit for limit in (plan.max_fps, settings.target_fps) if limit]
@@ -243,6 +256,8 @@ class Governor:
         if is_finer and seen.swap_fps < min(2 * _SWAPS_FPS, wanted_fps / 2):
             return False
         needed_ms = seen.frame_ms + (0.0 if better.reproject else seen.swap_ms)
+        if self._has_front:  # it grows as more frames are looked at
+            needed_ms += seen.front_ms * (self.plan.front_every / better.front_every - 1)
         return needed_ms * wanted_fps <= _ROOM * 1000
 
     def _wanted_fps(self, seen: Observation) -> float:
@@ -269,6 +284,10 @@ def _without_reprojection(plan: Plan) -> Plan:
     return replace(plan, reproject=False, max_fps=min(limits, default=None), max_swap_fps=None)
 
 
+def _front_of(settings: Settings) -> tuple[str, ...]:
+    return settings.occlusion, settings.occlusion_network, settings.occlusion_device
+
+
 def _given_up(plan: Plan) -> list[str]:
     """What a plan does without, for the user; that frames are reprojected is told with their rate."""
     parts = []
@@ -278,6 +297,8 @@ def _given_up(plan: Plan) -> list[str]:
         parts.append(f"at most {plan.max_swap_fps:g} swaps a second")
     if plan.search_every_s > _SEARCH_EVERY_S:
         parts.append(f"new faces looked for every {plan.search_every_s:g} s")
+    if plan.front_every > 1:
+        parts.append(f"what is in front looked for in one frame of {plan.front_every}")
     if plan.low_priority:
         parts.append("low priority")
     return parts

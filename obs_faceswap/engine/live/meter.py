@@ -33,6 +33,7 @@ class _Sums:
     frame_ms: float
     swaps: int
     swap_ms: float
+    front_ms: float
     host: Host | None
 
 
@@ -47,13 +48,14 @@ class Meter:
         self._swap_share = providers.default_threads() / cores if is_cpu else 1.0
         self._is_cpu = is_cpu
         self._frames = self._swaps = 0
-        self._frame_ms = self._swap_ms = 0.0
+        self._frame_ms = self._swap_ms = self._front_ms = 0.0
         self._last: _Sums | None = None
 
-    def note_frame(self, ms: float) -> None:
-        """Notes a finished frame and its time without its swap."""
+    def note_frame(self, ms: float, front_ms: float = 0.0) -> None:
+        """Notes a finished frame, its time without its swap, and how much of it went to what is in front."""
         self._frames += 1
         self._frame_ms += ms
+        self._front_ms += front_ms
 
     def note_swap(self, ms: float) -> None:
         """Notes one run of the swap."""
@@ -74,7 +76,9 @@ class Meter:
         last = self._last
         if last is not None and now_s - last.at_s < _SHORTEST_S:
             return None
-        self._last = _Sums(now_s, frames_in, self._frames, self._frame_ms, self._swaps, self._swap_ms, host)
+        self._last = _Sums(
+            now_s, frames_in, self._frames, self._frame_ms, self._swaps, self._swap_ms, self._front_ms, host
+        )
         if last is None:
             return None
         return replace(self._between(last, self._last), is_reprojected=is_reprojected)
@@ -92,6 +96,7 @@ class Meter:
             swap_fps=swaps / seconds,
             frame_ms=frame_ms / frames if frames else 0.0,
             swap_ms=swap_ms / swaps if swaps else 0.0,
+            front_ms=(now.front_ms - last.front_ms) / frames if frames else 0.0,
             share=self._share(frame_ms / 1000 / seconds, swap_ms / 1000 / seconds),
             shown=shown,
             late=late,

@@ -66,9 +66,9 @@ class Regulator:
         self._begun = sequence
         return True
 
-    def note_frame(self, ms: float) -> None:
-        """Notes a finished frame and its time without its swap."""
-        self._meter.note_frame(ms)
+    def note_frame(self, ms: float, front_ms: float = 0.0) -> None:
+        """Notes a finished frame, its time without its swap, and how much of it went to what is in front."""
+        self._meter.note_frame(ms, front_ms)
 
     def note_swap(self, ms: float) -> None:
         """Notes one run of the swap."""

@@ -36,6 +36,7 @@ from obs_faceswap.engine.stats import Report, Stats
 logger = logging.getLogger(__name__)
 
 _FAILURES_ALLOWED = 5  # frames in a row that may raise before the engine is loaded again
+_FRONT = "occlusion"  # steps.Stage.OCCLUSION
 _PATIENCE_S = 5.0  # at the end, for a load or a frame that does not come back
 
 
@@ -370,7 +371,8 @@ class Worker:
         took_ms = (done.done_ns - done.taken_ns) / 1e6
         self._notice = done.result.notice
         self._pace.tick(done.done_ns)
-        self._regulator.note_frame(done.own_ns / 1e6)
+        stages_ms = done.result.stages_ms
+        self._regulator.note_frame(done.own_ns / 1e6, stages_ms.get(_FRONT, 0.0))
         self._hold(done.arrival_ns, done.done_ns)
         self._judge(done.result.fault)
         self.stats.delay.add((done.done_ns - done.arrival_ns) / 1e6)

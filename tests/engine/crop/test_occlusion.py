@@ -251,6 +251,68 @@ def test_automatic_draws_hands_where_both_networks_are(monkeypatch, tmp_path):
     assert asked == ["palm_192", "hand_224"]
 
 
+# --- every few frames ---
+
+
+FRAME_NS = 33_000_000
+
+
+class Said:
+    """An occluder that says how often it was asked."""
+
+    def __init__(self, moves_with_face):
+        self.moves_with_face, self.asked = moves_with_face, []
+
+    def visible(self, picture, faces, timestamp_ns, settings):
+        self.asked.append(timestamp_ns // FRAME_NS)
+        if self.asked[-1] == 50:
+            raise ModelError("no numbers")
+        return [Visible(half(), warp_for(face.landmarks, 256)) for face in faces]
+
+
+def look(found, number, *faces, every):
+    return found.visible(scene(), faces or [TARGET], number * FRAME_NS, PLAIN, every)
+
+
+@pytest.mark.parametrize("every", [1, 2, 3])
+def test_of_several_frames_one_is_looked_at(every):
+    said = Said(False)
+    found = front.Front(said)
+    assert all(TARGET.track_id in look(found, number, every=every) for number in range(7))
+    assert said.asked == list(range(0, 7, every))
+
+
+def test_a_new_face_an_old_word_and_a_clock_that_starts_again_are_looked_at_at_once():
+    said = Said(False)
+    found = front.Front(said)
+    look(found, 10, every=9)
+    look(found, 11, TARGET, face_at(200, 100, track_id=7), every=9)
+    look(found, 12, every=9)
+    look(found, 15, every=9)  # 0.13 s later
+    look(found, 1, every=9)
+    assert said.asked == [10, 11, 15, 1]
+
+
+def test_after_an_error_nothing_that_was_said_before_counts():
+    said = Said(True)
+    found = front.Front(said)
+    look(found, 48, every=2)
+    look(found, 49, every=2)
+    for _ in range(2):
+        with pytest.raises(ModelError):
+            look(found, 50, every=2)
+
+
+def test_a_hand_stays_where_it_is_and_a_faces_edge_goes_with_the_face():
+    moved = face_at(120, 100, 90)
+    start = face_at(100, 90, 80)
+    for moves_with_face, wanted in ((False, start), (True, moved)):
+        found = front.Front(Said(moves_with_face))
+        look(found, 0, start, every=2)
+        visible = look(found, 1, moved, every=2)[start.track_id]
+        assert visible.warp.matrix == pytest.approx(warp_for(wanted.landmarks, 256).matrix, abs=1e-3)
+
+
 @pytest.mark.shared
 def test_a_real_thumb_stays_in_front_and_a_bare_face_is_whole(shared):
     folder = shared / "models"

@@ -30,6 +30,8 @@ LEFT, RIGHT = np.s_[110:130, 60:80], np.s_[110:130, 100:120]  # of the target's 
 class FakeOccluder:
     """Says what it was told, one frame after the other, then that all is seen."""
 
+    moves_with_face = False
+
     def __init__(self, *seen):
         self.seen = list(seen)
         self.asked = []

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from obs_faceswap.engine.live.governor import Governor, Observation, Plan
-from obs_faceswap.engine.settings import OtherFaces, Reprojection, Settings, Target
+from obs_faceswap.engine.settings import Occlusion, OtherFaces, Reprojection, Settings, Target
 
 SMOOTH = Settings(target=Target.SMOOTH)
 GAME = Settings(target=Target.GAME)
@@ -21,6 +21,7 @@ class Machine:
 
     Attributes:
         frame_ms: time of a frame without its swap, alone on the machine.
+        front_ms: time of a look for what lies before the face, alone on the machine.
         swap_ms: time of a swap of a large face, alone on the machine.
         load: part of the machine that others use, as a function of the time.
         spare: part of the machine from which OBS begins to be late.
@@ -28,6 +29,7 @@ class Machine:
     """
 
     frame_ms: float = 6.0
+    front_ms: float = 0.0
     swap_ms: float = 20.0
     camera_fps: float = 30.0
     load: Callable[[float], float] = lambda _: 0.0
@@ -43,7 +45,8 @@ class Machine:
         """One second under a plan."""
         slower = self.dice.gauss(1.0, self.noise) / max(0.1, 1.0 - self.load(now_s))
         finer = min(1.0, (plan.crop_limit_px or 512) / 512)
-        frame_ms = self.frame_ms * slower * (0.8 + 0.02 / plan.search_every_s)
+        front_ms = self.front_ms * slower / plan.front_every
+        frame_ms = self.frame_ms * slower * (0.8 + 0.02 / plan.search_every_s) + front_ms
         swap_ms = self.swap_ms * slower * finer**2
         most_fps = self.camera_fps / plan.every
         serial_ms = frame_ms if plan.reproject else frame_ms + swap_ms
@@ -54,8 +57,8 @@ class Machine:
         late = 60 if used > self.spare + 1 else round(60 * max(0.0, used - self.spare))
         return Observation(
             now_s=now_s, camera_fps=self.camera_fps, fps=fps, swap_fps=swap_fps, frame_ms=frame_ms,
-            swap_ms=swap_ms, is_reprojected=plan.reproject, share=share, shown=60, late=late,
-            host_load=min(1.0, used),
+            swap_ms=swap_ms, front_ms=front_ms, is_reprojected=plan.reproject, share=share, shown=60,
+            late=late, host_load=min(1.0, used),
         )  # fmt: skip
 
 
@@ -196,6 +199,34 @@ def test_faces_to_be_covered_are_looked_for_often() -> None:
     assert max(plan.search_every_s for plan in run(slow, left, 200)) == pytest.approx(1.0)
 
 
+def test_what_lies_before_the_face_is_looked_for_less_often_on_a_slow_machine() -> None:
+    slow = Machine(front_ms=18, swap_ms=12)  # 36 of 33 ms, or 27 where every second frame is looked at
+    plans = run(slow, SMOOTH, 900)
+    assert plans[-1] == Plan(search_every_s=pytest.approx(0.2), front_every=2)
+    assert len(changes(plans)) == 1
+    without = run(replace(slow, front_ms=0, swap_ms=30), SMOOTH, 900)
+    assert {plan.front_every for plan in without} == {1}
+
+
+@pytest.mark.parametrize("front_ms", [6.0, 12.0, 18.0, 24.0, 40.0])
+@pytest.mark.parametrize("chosen", [SMOOTH, GAME])
+def test_looking_less_often_makes_no_swing(chosen: Settings, front_ms: float) -> None:
+    plans = run(Machine(front_ms=front_ms, swap_ms=15), chosen, 1800)
+    assert in_any_minute(changes(plans)) <= 4
+    assert len([second for second in changes(plans) if second > 900]) <= 4  # two tries
+
+
+def test_looking_less_often_is_told_until_something_else_is_kept_in_front() -> None:
+    governor = Governor(GAME)
+    governor.observe(Machine(front_ms=8).second(0.0, governor.plan))
+    assert governor.plan.front_every == 2
+    assert "what is in front looked for in one frame of 2" in governor.plan.text
+    governor.update(replace(GAME, opacity=0.5))
+    assert governor.plan.front_every == 2
+    governor.update(replace(GAME, occlusion=Occlusion.OFF))
+    assert governor.plan.front_every == 1
+
+
 @pytest.mark.parametrize("target", [Target.SMOOTH, Target.GAME])
 def test_who_wants_no_reprojection_gets_none(target: Target) -> None:
     chosen = Settings(target=target, reprojection=Reprojection.NO)
@@ -250,10 +281,11 @@ def test_whatever_happens_a_change_is_rare(
     governor, plans = Governor(Settings(target=target)), []
     for second in range(len(seen) * repeats):
         fps, swap_fps, frame_ms, swap_ms, share, late, load = seen[second // repeats]
+        front_ms = frame_ms * share
         governor.observe(
             Observation(
                 now_s=float(second), camera_fps=30.0, fps=fps, swap_fps=swap_fps, frame_ms=frame_ms,
-                swap_ms=swap_ms, share=share, shown=60, late=late, host_load=load,
+                swap_ms=swap_ms, front_ms=front_ms, share=share, shown=60, late=late, host_load=load,
             )
         )  # fmt: skip
         plans.append(replace(governor.plan, text=""))

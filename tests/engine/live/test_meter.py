@@ -28,6 +28,14 @@ def test_rates_and_means():
     assert (seen.frame_ms, seen.swap_ms) == pytest.approx((5, 40))
 
 
+def test_what_is_in_front_is_a_part_of_the_frames_time():
+    meter = Meter("cpu")
+    meter.take(100.0, 0, None)
+    for front_ms in (4.0, 0.0):  # every second frame is looked at
+        meter.note_frame(9.0, front_ms)
+    assert meter.take(101.0, 30, None).front_ms == pytest.approx(2)
+
+
 @pytest.mark.parametrize(
     ("provider", "share"),
     # Frames keep one of four processors busy for 0.15 s, swaps two of them, or the card, for 0.4 s.
