@@ -40,15 +40,16 @@ static void copy_name(struct block *block, void *parent)
 		strncpy(block->name, name, NAME_BYTES - 1);
 }
 
-/* Notes whether anybody sees the source, and whether the filter was switched off meanwhile. */
+/* Notes whether anybody sees what the filter does, and whether it was switched off meanwhile. */
 static void look_around(struct block *block)
 {
 	void *source = source_of(block), *parent = obs.obs_filter_get_parent(source);
 	if (!parent)
 		return;
 	copy_name(block, parent);
-	set(block, SHOWING, obs.obs_source_showing(parent));
-	if (!obs.obs_source_enabled(source))
+	bool is_on = obs.obs_source_enabled(source);
+	set(block, SHOWING, is_on && obs.obs_source_showing(parent));
+	if (!is_on)
 		set(block, PASSED, 0); /* frames go by unseen, and OBS goes on showing the last of them */
 }
 

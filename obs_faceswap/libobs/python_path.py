@@ -51,15 +51,16 @@ class PythonPath:
             self._look_around()
 
     def _look_around(self) -> None:
-        """Notes whether anybody sees the source, and whether the filter was switched off meanwhile."""
+        """Notes whether anybody sees what the filter does, and whether it was switched off meanwhile."""
         parent = self._obs.obs_filter_get_parent(self._source)
         if not parent:
             return
         block = self._exchange.block
         if not block.name:
             block.name = (self._obs.obs_source_get_name(parent) or b"")[: ex.NAME_BYTES - 1]
-        self._words[ex.SHOWING] = self._obs.obs_source_showing(parent)
-        if not self._obs.obs_source_enabled(self._source):
+        is_on = self._obs.obs_source_enabled(self._source)
+        self._words[ex.SHOWING] = is_on and self._obs.obs_source_showing(parent)
+        if not is_on:
             self._words[ex.PASSED] = 0  # frames go by unseen, and OBS goes on showing the last of them
 
     def filter_video(self, address: int) -> None:

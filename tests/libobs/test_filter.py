@@ -379,6 +379,15 @@ def test_a_frame_of_while_the_filter_was_off_is_not_drawn(make, obs):
     assert "obs_source_skip_video_filter" not in obs.calls
 
 
+def test_a_filter_that_is_off_is_at_rest(make, obs):
+    """OBS goes on calling its tick; what it would do nobody sees."""
+    made, address = make()
+    for is_on in (False, True):
+        obs.enabled[address] = is_on
+        made.tick(4)
+        assert bool(made.words[ex.SHOWING]) is is_on
+
+
 def test_leaving_show_original_does_not_leave_the_original_on_the_screen(make, obs):
     made, _ = make(cover="original")
     Camera().through(made)

@@ -11,6 +11,7 @@ from obs_faceswap.engine.live.exchange import Exchange, Slots, now_ns
 logger = logging.getLogger(__name__)
 
 _POLL_S = 0.004
+_SLOW_POLL_S = 0.02  # where native code covers: a new geometry and changed settings can wait that long
 _IDLE_POLL_S = 0.05  # while nobody sees the source
 _AFTER_ERROR_S = 1.0
 
@@ -43,13 +44,18 @@ class CoverThread:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            pause_s = _POLL_S if self._exchange.words[ex.SHOWING] else _IDLE_POLL_S
+            pause_s = self._pause_s()
             try:
                 self.step()
             except Exception:  # a thread's border; without slots or a cover the picture is hidden
                 logger.exception("What the graphics thread asked for could not be done")
                 pause_s = _AFTER_ERROR_S
             self._stop.wait(_AFTER_ERROR_S if self._exchange.failure else pause_s)
+
+    def _pause_s(self) -> float:
+        if not self._exchange.words[ex.SHOWING]:
+            return _IDLE_POLL_S
+        return _POLL_S if self._exchange.makes_covers else _SLOW_POLL_S
 
     def step(self) -> bool:
         """Looks once for something to do; whether a cover was made."""
