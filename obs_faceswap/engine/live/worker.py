@@ -407,7 +407,7 @@ class Worker:
 
     def _figures(self) -> str:
         if not self._exchange.words[ex.SHOWING]:
-            return "Asleep while nobody sees the source."
+            return "Asleep while the filter is off or nobody sees the source."
         notice = "" if self._notice == self._trouble.text(time.monotonic()) else self._notice
         per_second = self._pace.per_second(now_ns())
         if per_second is None:
