@@ -6,6 +6,7 @@ from obs_faceswap.engine.live.loader import explain
 
 _FAULTS_ALLOWED = 5  # frames in a row; fewer are over before anybody could read of them
 _RETRY_S = (2.0, 5.0, 10.0, 30.0)  # waits before loading again; the last one repeats
+SHORTEST_STALL_NS = 1_000_000_000  # a shorter one is over before anybody could read of it
 _REMEMBERED_S = 30.0  # what is over is told for so long
 
 

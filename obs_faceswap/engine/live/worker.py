@@ -27,7 +27,7 @@ from obs_faceswap.engine.live.loader import (
     placement,
 )
 from obs_faceswap.engine.live.pace import Pace
-from obs_faceswap.engine.live.recovery import Retries, Trouble, stall_text
+from obs_faceswap.engine.live.recovery import SHORTEST_STALL_NS, Retries, Trouble, stall_text
 from obs_faceswap.engine.live.regulator import ReadHost, Regulator, no_host
 from obs_faceswap.engine.live.stream import Finished, Stream
 from obs_faceswap.engine.settings import Settings
@@ -358,8 +358,13 @@ class Worker:
         elif self._trouble.fine(time.monotonic()):
             self._retries.reset()
 
-    def _look_for_stall(self) -> None:
+    def _stall_ns(self) -> int:
+        """How long the engine has not answered, if that is worth telling; else 0."""
         stuck_ns = self._stream.stuck_ns(now_ns())
+        return stuck_ns if stuck_ns >= SHORTEST_STALL_NS else 0
+
+    def _look_for_stall(self) -> None:
+        stuck_ns = self._stall_ns()
         if self._stuck_ns and not stuck_ns:
             self._trouble.answered(self._stuck_ns / 1e9, time.monotonic())
         self._stuck_ns = stuck_ns
@@ -399,7 +404,7 @@ class Worker:
 
     def _event(self) -> str:
         """What goes wrong with the frames, or did lately."""
-        stuck_ns = self._stream.stuck_ns(now_ns())
+        stuck_ns = self._stall_ns()
         if stuck_ns:
             return stall_text(stuck_ns / 1e9)
         text = self._trouble.text(time.monotonic())

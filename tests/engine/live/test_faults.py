@@ -246,6 +246,25 @@ def test_a_stalled_network_is_covered_told_while_it_lasts_and_afterwards(clock, 
     assert "did not answer for 10 s" in stage.line
 
 
+@pytest.mark.parametrize(("stall_s", "is_told"), [(0.3, False), (0.9, False), (1.2, True)])
+def test_a_stall_that_nobody_could_read_of_is_not_told(clock, caplog, stall_s, is_told):
+    engine = StreamEngine()
+    stage = Stage(engine)
+    stage.frames(3)
+    stage.offer()
+    engine.gate.clear()
+    stage.worker.step()
+    clock.ns += int(stall_s * 1e9)
+    assert stage.worker._stream.stuck_ns(clock.ns) > 0
+    stage.worker._each_second()
+    assert ("has not answered for 1 s" in stage.line) is is_told
+    engine.gate.set()
+    work(stage.worker)
+    stage.worker._each_second()
+    assert ("did not answer for 1 s" in stage.line) is is_told
+    assert any("answer" in record.getMessage() for record in caplog.records) is is_told
+
+
 def test_the_status_is_told_while_the_worker_itself_is_stuck(clock):
     """The steps beside the swap run on the worker's own thread."""
     entered, go_on = threading.Event(), threading.Event()
