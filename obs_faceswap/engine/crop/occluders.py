@@ -106,6 +106,7 @@ class FaceNetwork:
         """Takes a network of a known kind; raises UnsupportedModelError for another."""
         self._network, self._family = network, _family_of(network)
         self._side = int(network.inputs[0].shape[2])
+        self._shape = tuple(network.outputs[0].shape[1:])
 
     @property
     def name(self) -> str:
@@ -122,6 +123,11 @@ class FaceNetwork:
         warp = self._family.warp(landmarks, self._side)
         crop = picture.sample(warp.matrix, self._side)
         values = self._network.run({self._network.inputs[0].name: self._family.tensor(crop)})[0]
+        if values.shape != (1, *self._shape):
+            raise UnsupportedModelError(
+                f"The network for occlusion gave {values.shape}, expected {(1, *self._shape)}. "
+                "Choose another file."
+            )
         if not np.isfinite(values).all():
             raise ModelError("The network for occlusion gives values that are no numbers. Choose another.")
         return Visible(self._family.mask(np.asarray(values[0], np.float32), settings), warp)

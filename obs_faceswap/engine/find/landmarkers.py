@@ -12,7 +12,7 @@ from obs_faceswap.engine.crop.picture import Picture, inverted
 from obs_faceswap.engine.errors import UnsupportedModelError
 from obs_faceswap.engine.find.detectors.decode import Network
 from obs_faceswap.engine.find.finder import Mesh
-from obs_faceswap.engine.find.landmarks import FaceMesh, crop_matrix
+from obs_faceswap.engine.find.landmarks import FARTHEST, FaceMesh, crop_matrix
 from obs_faceswap.engine.find.schemes import insight_106_to_68, mesh_of_68
 from obs_faceswap.engine.types import Matrix, Points
 
@@ -63,6 +63,8 @@ class _Sparse(ABC):
         matrix = crop_matrix(center, side_px / self._side, roll_rad, self._side)
         crop = picture.sample(matrix, self._side).astype(np.float32)
         outputs = self._network.run({self._input: self._as_input(crop)})
+        if not (np.abs(outputs[0]) < FARTHEST * _HEAT_SIDE).all():  # of the coarsest of the networks' units
+            return np.zeros((468, 2), np.float32), np.zeros(468, np.float32), 0.0
         return _mesh(self._points(outputs) * self._side - 0.5, matrix)
 
     @abstractmethod
@@ -144,8 +146,6 @@ def landmarker_for(network: Network) -> Mesh:
 
 def _mesh(points: Points, matrix: Matrix) -> tuple[Points, Floats, float]:
     """The mesh in picture pixels from 68 points in crop pixels."""
-    if not np.isfinite(points).all():
-        return np.zeros((468, 2), np.float32), np.zeros(468, np.float32), 0.0
     landmarks, depth, unlike = mesh_of_68(inverted(points, matrix))
     presence = np.clip((_NO_FACE - unlike) / (_NO_FACE - _SURELY_A_FACE), 0, 1)
     return landmarks, depth, float(presence)

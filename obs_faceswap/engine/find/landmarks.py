@@ -17,6 +17,7 @@ POINTS = 468
 _WITH_IRISES = 478  # MediaPipe's newer network; the irises' ten points come last
 EYE_CORNERS = (33, 263)  # the outer ones, of the eye left in the picture and of the other
 _ROI_SCALE = 1.5  # MediaPipe's face_landmark graph: square of 1.5 times the longer side, turned by the eyes
+FARTHEST = 10  # sides of a network's square; what lies farther away is nonsense
 _KPS_SCALE = 3.9  # measured: makes the first square as large as the ones from the mesh
 
 _UPPER = np.flatnonzero(CANONICAL_FACE[:, 1] > -3.2)  # above the upper lip
@@ -67,7 +68,8 @@ class FaceMesh:
         """All points (468 or 478, 2) and depths of the network in picture pixels, and presence 0..1.
 
         The square has its center at `center_xy`, `side_px` picture pixels a side, and is turned clockwise by
-        `roll_rad`. Depth has the points' scale; smaller is nearer. Points that are not finite: presence 0.
+        `roll_rad`. Depth has the points' scale; smaller is nearer. Points that are no numbers or far
+        outside the square: presence 0.
         """
         crop_px = side_px / self._side
         matrix = crop_matrix(np.asarray(center_xy, np.float64), crop_px, roll_rad, self._side)
@@ -76,7 +78,7 @@ class FaceMesh:
         outputs = self._network.run({self._input: tensor})
         mesh = outputs[self._points].reshape(-1, 3)
         presence = _sigmoid(float(outputs[self._presence].ravel()[0]))
-        if not np.isfinite(mesh).all():
+        if not (np.abs(mesh) < FARTHEST * self._side).all():
             return np.zeros((len(mesh), 2), np.float32), np.zeros(len(mesh), np.float32), 0.0
         # The network counts from the crop's corner: flipping a crop turns x into 192 - x (measured).
         return inverted(mesh[:, :2] - 0.5, matrix), mesh[:, 2] * np.float32(crop_px), presence

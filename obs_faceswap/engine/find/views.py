@@ -58,7 +58,8 @@ def detected(picture: Picture, view: View, detector: Detector, threshold: float)
     longest = max(view.x1 - view.x0, view.y1 - view.y0)
     part, factor = picture.reduced((view.x0, view.y0, view.x1, view.y1), longest / detector.side_px)
     part = np.ascontiguousarray(np.rot90(part, view.quarters), np.uint8)
-    found = detector.detect(part, threshold)
+    with np.errstate(over="ignore", invalid="ignore"):  # a network's nonsense is found to be none at the end
+        found = detector.detect(part, threshold)
     return [_moved(detection, view, part.shape[:2], factor) for detection in found]
 
 

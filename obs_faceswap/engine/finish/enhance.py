@@ -83,7 +83,7 @@ class Enhancer:
                 f"The enhancer gave values that are no numbers on {self._session.provider}. "
                 "Choose another device, or another enhancer."
             )
-        return np.asarray(np.clip(face[0].transpose(1, 2, 0)[..., ::-1] * 127.5 + 128, 0, 255), np.uint8)
+        return np.asarray(np.clip(face[0].transpose(1, 2, 0)[..., ::-1], -1, 1) * 127.5 + 128, np.uint8)
 
 
 class Enhanced:

@@ -77,7 +77,7 @@ class Animator:
             reference = self._reference = self._motion_of(live)
         moved = self._run(self._picture, live, reference, self._power)[_OUT]
         rgb = moved[0].transpose(1, 2, 0) * 0.5 + 0.5
-        return SwappedFace(np.asarray(np.clip(rgb[..., ::-1] * 255 + 0.5, 0, 255), np.uint8), self._mask)
+        return SwappedFace(np.asarray(np.clip(rgb[..., ::-1], 0, 1) * 255 + 0.5, np.uint8), self._mask)
 
     def _motion_of(self, live: Array) -> Array:
         """The numbers (1, M) of a live face; the picture and the power do not enter them."""

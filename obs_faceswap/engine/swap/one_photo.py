@@ -253,7 +253,7 @@ class OnePhotoSwapper:
         if not self._family.gives_colors:
             colors = self._family.colors
             rgb = rgb * np.array(colors.deviation, np.float32) + np.array(colors.mean, np.float32)
-        return np.asarray(np.clip(rgb[..., ::-1] * 255 + 0.5, 0, 255), np.uint8)
+        return np.asarray(np.clip(rgb[..., ::-1], 0, 1) * 255 + 0.5, np.uint8)
 
 
 def split(crop: npt.NDArray[Any], boost: int) -> list[npt.NDArray[Any]]:

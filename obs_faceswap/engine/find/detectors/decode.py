@@ -14,6 +14,10 @@ Floats = npt.NDArray[np.float32]
 
 DEFAULT_SIDE_PX = 640  # of networks that take any size
 _SIDE_STEP = 32  # which those take multiples of
+_FARTHEST_PX = 1e6  # what lies farther away, or is no number, is nonsense
+_MOST_CANDIDATES = (
+    1000  # fifty faces have fewer; a network that sees faces everywhere must not stop the stream
+)
 _SAME_FACE_IOU = 0.3  # two boxes of one picture that overlap more are one face (most networks' own figure)
 
 # Where eyes, nose and mouth lie in a box from the brows to the chin, for networks that give no points.
@@ -83,7 +87,7 @@ def overlap(box: Floats, others: Floats) -> Floats:
 def best(
     scores: Floats, boxes: Floats, points: Floats | None, threshold: float, same_iou: float = _SAME_FACE_IOU
 ) -> list[Detection]:
-    """Detections of finite values at or above the threshold, the best of overlapping ones first.
+    """Detections of sound values at or above the threshold, the best of overlapping ones first.
 
     Args:
         scores: (N,).
@@ -94,9 +98,9 @@ def best(
     """
     if points is None:
         points = points_in(boxes)
-    finite = np.isfinite(scores) & np.isfinite(boxes).all(axis=1) & np.isfinite(points).all(axis=(1, 2))
-    order = np.flatnonzero(finite & (np.nan_to_num(scores) >= threshold))
-    order = order[np.argsort(-scores[order], kind="stable")]
+    near = (np.abs(boxes) < _FARTHEST_PX).all(axis=1) & (np.abs(points) < _FARTHEST_PX).all(axis=(1, 2))
+    order = np.flatnonzero(near & np.isfinite(scores) & (np.nan_to_num(scores) >= threshold))
+    order = order[np.argsort(-scores[order], kind="stable")][:_MOST_CANDIDATES]
     found = []
     while len(order):
         first, rest = order[0], order[1:]
