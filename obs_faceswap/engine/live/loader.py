@@ -207,10 +207,14 @@ class Loader:
     def _run(self, settings: Settings, running: Engine | None) -> None:
         cancel.use(self._cancelled)
         try:
-            self._outcome = self._load(settings, running)
+            outcome: Engine | BaseException = self._load(settings, running)
         except BaseException as error:  # a thread's border; the worker tells the user
             logger.debug("A load failed", exc_info=True)
-            self._outcome = error
+            outcome = error
+        if self._cancelled.is_set() and not isinstance(outcome, BaseException):
+            outcome.close()  # perhaps nobody waits any more
+            return
+        self._outcome = outcome
         self._on_done()
 
     def take(self) -> Engine | BaseException | None:
@@ -224,7 +228,7 @@ class Loader:
     def close(self, patience_s: float | None = None) -> None:
         """Gives up a load that runs, waits for its end and drops its outcome.
 
-        One that takes too long nevertheless is left behind.
+        One that takes too long nevertheless is left behind, and drops it by itself.
         """
         self._cancelled.set()
         if self._thread is not None:

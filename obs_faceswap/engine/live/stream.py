@@ -160,11 +160,10 @@ class Stream:
         """Forgets the frames under way: nobody watches."""
         self._swapping = self._waiting = None
 
-    def leave(self) -> bool:
-        """Forgets an engine that is to be closed; False if it does not answer and must be left as it is."""
-        is_free = self._thread.close(_PATIENCE_S)
+    def leave(self, close: Callable[[], None]) -> None:
+        """Forgets an engine and has it closed: at once, or when its swap returns that does not now."""
+        self._thread.close(_PATIENCE_S, close)
         self._reset()
-        return is_free
 
     # Which way to go.
 

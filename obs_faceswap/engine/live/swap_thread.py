@@ -21,6 +21,7 @@ class SwapThread(Generic[T]):
         self._calls: queue.SimpleQueue[Callable[[], T] | None] = queue.SimpleQueue()
         self._outcomes: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._at_end: Callable[[], None] | None = None
         self.is_busy = False
 
     def start(self, call: Callable[[], T]) -> None:
@@ -44,12 +45,17 @@ class SwapThread(Generic[T]):
             raise error
         return value  # type: ignore[return-value]  # None only if that is what the call returned
 
-    def close(self, patience_s: float) -> bool:
-        """Ends the thread; False if its call did not return in time, and the thread is left behind."""
+    def close(self, patience_s: float, at_end: Callable[[], None]) -> None:
+        """Ends the thread, with a last call that runs on it once the one before has returned.
+
+        If that takes longer than the patience, the thread is left behind and ends by itself.
+        """
+        if self._thread is None:
+            at_end()
+            return
+        self._at_end = at_end
         self._calls.put(None)
-        if self._thread is not None:
-            self._thread.join(patience_s)
-        return self._thread is None or not self._thread.is_alive()
+        self._thread.join(patience_s)
 
     def _run(self) -> None:
         while (call := self._calls.get()) is not None:
@@ -59,3 +65,5 @@ class SwapThread(Generic[T]):
                 self._outcomes.put((None, error))
             del call  # it holds a frame's crop, and would until the next one
             self._on_done()
+        if self._at_end is not None:
+            self._at_end()

@@ -328,9 +328,7 @@ class Worker:
 
     def _drop_engine(self) -> None:
         engine, self._engine = self._engine, None
-        is_free = self._stream.leave()
-        if engine is not None and is_free:
-            engine.close()
+        self._stream.leave(engine.close if engine is not None else _nothing)
 
     # Trouble.
 

@@ -302,6 +302,10 @@ def test_another_face_is_worn_although_the_old_network_never_answers(monkeypatch
     assert other.finished
     assert not stuck.closed  # what it is doing cannot be freed
     stuck.gate.set()
+    deadline = time.monotonic() + 30
+    while not stuck.closed and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert stuck.closed
 
 
 def test_the_end_does_not_wait_for_ever(monkeypatch):

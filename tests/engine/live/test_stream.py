@@ -326,19 +326,32 @@ def test_the_first_frames_after_reprojection_may_take_as_long_as_the_network():
     assert made.stream.budget_ns == 1_600_000_000
 
 
-def test_an_engine_that_answers_is_left_free_and_one_that_does_not_is_left_behind(monkeypatch):
+def test_an_engine_is_closed_at_once_and_one_that_does_not_answer_once_it_does(monkeypatch):
     monkeypatch.setattr(stream_module, "_PATIENCE_S", 0.05)
     made = Made()
-    assert made.stream.leave()
-    made.engine.gate.clear()
+    unused = StreamEngine()
+    made.stream.leave(unused.close)
+    assert unused.closed
     made.offer()
     made.step()
-    assert not made.stream.leave()
+    made.wait()
+    made.step()
+    made.stream.leave(made.engine.close)
+    assert made.engine.closed
+    made.engine = stuck = StreamEngine()
+    stuck.gate.clear()
+    made.offer()
+    made.step()
+    thread = made.stream._thread._thread
+    made.stream.leave(stuck.close)
     assert not made.stream.is_busy
-    stuck, made.engine = made.engine, StreamEngine(5)
+    made.engine = StreamEngine(5)
     made.offer()
     made.step()
     made.wait()
     made.step()
     assert made.engine.finished == [(1, 1)]
+    assert not stuck.closed
     stuck.gate.set()
+    thread.join(30)
+    assert stuck.closed

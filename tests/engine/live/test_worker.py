@@ -228,6 +228,23 @@ def test_it_ends_while_a_load_runs_and_frees_what_that_made():
     assert engine.closed
 
 
+def test_it_does_not_wait_for_ever_for_a_load_and_what_that_makes_is_freed(monkeypatch):
+    monkeypatch.setattr(worker, "_PATIENCE_S", 0.05)
+    engine = StreamEngine()
+    loads = Loads(engine)
+    loads.gate.clear()
+    made = Worker(Exchange(), ANNA, load=loads)
+    made.start()
+    while not loads.asked:
+        time.sleep(0.001)
+    late = made._loader._thread
+    made.close()
+    assert not engine.closed
+    loads.gate.set()
+    late.join(30)
+    assert engine.closed
+
+
 def test_a_report_that_cannot_be_written_stops_nothing(caplog):
     def fail():
         raise OSError("disk full")
