@@ -110,7 +110,7 @@ class SteadyDelay:
 
     @property
     def results_needed(self) -> int:
-        """Slots the ring of finished frames needs. It only grows: a change interrupts the picture."""
+        """Slots for the ring of finished frames. They change seldom: that may cost a frame."""
         return self._ring
 
     @property
@@ -146,9 +146,13 @@ class SteadyDelay:
         wanted_ns = self._wanted_steps(now_ns) * period_ns
         if abs(wanted_ns - self._shift_ns) > _SAME * period_ns:
             self._shift_ns = wanted_ns
-        needed = self._needed(self._shift_ns)
-        wide = next((size for size in _RINGS if size >= needed), _RINGS[-1])
-        self._ring = max(self._ring, min(wide, self._slots()))
+        wide = self._wide(self._needed(self._shift_ns))
+        enough = self._wide(self._shift_ns // period_ns + _WRITTEN_AND_SHOWN)  # however fast the engine is
+        self._ring = max(self._ring if 2 * enough > self._ring else enough, wide)
+
+    def _wide(self, slots: int) -> int:
+        """The ring with room for so many, as far as the memory allows."""
+        return min(next((size for size in _RINGS if size >= slots), _RINGS[-1]), self._slots())
 
     def _wanted_steps(self, now_ns: int) -> int:
         if self._fixed_ms is None:
