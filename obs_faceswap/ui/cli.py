@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Live face swap for OBS, and for files.")
 models_app = typer.Typer(help="The networks: list, fetch, verify.", invoke_without_command=True)
 faces_app = typer.Typer(help="The installed faces: list, add, remove.", invoke_without_command=True)
-networks_app = typer.Typer(help="Your own networks for photo faces: list, add.", invoke_without_command=True)
+networks_app = typer.Typer(help="Your own networks: list, add.", invoke_without_command=True)
 people_app = typer.Typer(
     help="The people known by name: list, add, rename, remove.", invoke_without_command=True
 )
@@ -311,7 +311,7 @@ def networks_list() -> None:
 
 @networks_app.command("add")
 def networks_add(
-    path: Annotated[Path, typer.Argument(help="An ONNX file: a swapper, an animator, or what one needs.")],
+    path: Annotated[Path, typer.Argument(help="An ONNX file of a kind that docs/models.md names.")],
     name: Annotated[str | None, typer.Option(help="What to call it; without, the file's name.")] = None,
 ) -> None:
     """Copy a network to where the filter lists it."""
@@ -386,7 +386,8 @@ def people_remove(name: Annotated[str, typer.Argument(help="Somebody enrolled.")
 @app.command()
 def doctor() -> None:
     """Say what is installed, what works, what is missing and how to mend it."""
-    from obs_faceswap.ui.doctor import Level, examine
+    from obs_faceswap.ui.doctor import examine
+    from obs_faceswap.ui.findings import Level
 
     marks = {Level.OK: "ok   ", Level.NOTE: "note ", Level.WRONG: "WRONG"}
     is_wrong = False

@@ -6,18 +6,18 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from obs_faceswap.engine import faces, folders
 from obs_faceswap.engine.errors import FaceSwapError
 from obs_faceswap.engine.live import native
 from obs_faceswap.engine.runtime import providers
 from obs_faceswap.engine.store import models
+from obs_faceswap.ui.findings import Finding, Findings, Level
+from obs_faceswap.ui.own_findings import check_networks
 
 OLDEST_PYTHON = (3, 11)
 NEEDED = ("numpy", "onnx", "tflite", "pooch", "typer", "rich", "av", "websockets")
@@ -35,31 +35,11 @@ _LIBPYTHON = re.compile(r"libpython(3\.\d+)")
 _AGREEMENT = 0.02  # of values 0..1; half precision stays below, a broken driver does not
 
 
-class Level(StrEnum):
-    """How a finding is meant."""
-
-    OK = "ok"
-    NOTE = "note"  # works, but worth knowing
-    WRONG = "wrong"  # something needed is missing or broken
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the doctor's report."""
-
-    level: Level
-    text: str
-    fix: str = ""
-
-
-Findings: TypeAlias = Iterator[Finding]
-
-
 def examine() -> Findings:
     """All findings, one by one as they are made; raises nothing."""
     checks: tuple[Callable[[], Findings], ...] = (
         check_python, check_packages, check_runtime_wheels, check_opencv, check_devices, check_weights,
-        check_faces, check_obs, check_native, check_script,
+        check_networks, check_faces, check_obs, check_native, check_script,
     )  # fmt: skip
     for check in checks:
         try:

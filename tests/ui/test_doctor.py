@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tiny_networks
 
 from obs_faceswap.engine import faces, folders
 from obs_faceswap.engine.errors import ModelMissingError, ProviderError
@@ -14,7 +15,7 @@ from obs_faceswap.engine.live.native import Found
 from obs_faceswap.engine.runtime import providers
 from obs_faceswap.engine.runtime.session import Session
 from obs_faceswap.engine.store import models
-from obs_faceswap.ui import doctor
+from obs_faceswap.ui import doctor, own_findings
 from obs_faceswap.ui.doctor import Level
 
 
@@ -191,6 +192,57 @@ def test_a_check_that_fails_is_a_finding(monkeypatch):
     monkeypatch.setattr(doctor, "check_python", broken)
     first = next(iter(doctor.examine()))
     assert (first.level, "gone" in first.text) == (Level.WRONG, True)
+
+
+@pytest.fixture
+def own(home):
+    """Puts networks into the user's folder; says what the doctor finds there."""
+    folder = home / "data" / "networks"
+    folder.mkdir(parents=True)
+
+    def found(**contents):
+        for name, content in contents.items():
+            (folder / f"{name}.onnx").write_bytes(content)
+        return list(own_findings.check_networks())
+
+    return found
+
+
+def by_name(findings):
+    return {finding.text.split()[2]: finding for finding in findings}
+
+
+def test_networks_of_the_users_own_are_told_with_what_they_take(own):
+    findings = own(
+        finder=tiny_networks.yunet(side=160), points=tiny_networks.mesh(), xseg=tiny_networks.xseg(),
+        bisenet=tiny_networks.parser(), w600k_r50=tiny_networks.recognizer(), lia=tiny_networks.animator(),
+        small=tiny_networks.recognizer(128), gfpgan=tiny_networks.enhancer(256),
+        inswapper_128=tiny_networks.one_photo(128, emap=np.eye(512, dtype=np.float32)),
+        crossface_ghost=tiny_networks.converter(), ghost_1=tiny_networks.one_photo(256),
+    )  # fmt: skip
+    assert levels(findings) == [Level.OK] * 11
+    found = by_name(findings)
+    assert found["w600k_r50"].text.endswith("(1, 512); loads")
+    assert "(detector): takes input (1, 3, 160, 160), gives " in found["finder"].text
+    assert "and 9 more; loads" in found["finder"].text
+
+
+def test_what_a_network_of_the_users_own_lacks_is_told(own):
+    found = by_name(own(ghost_1=tiny_networks.one_photo(256), uniface=tiny_networks.one_photo(256)))
+    assert set(levels(found.values())) == {Level.NOTE}
+    assert "needs a recognition network as well" in found["ghost_1"].text
+    assert "looks like a uniface network" in found["uniface"].text
+
+
+def test_a_cut_off_network_and_one_of_no_use_are_told(own):
+    whole = tiny_networks.enhancer(256)
+    found = own(gfpgan=whole[: len(whole) // 2], other=tiny_networks.double())
+    assert levels(found) == [Level.NOTE] * 2
+    assert all("is no network that is known here" in finding.text for finding in found)
+
+
+def test_without_networks_nothing_is_said_of_them(own):
+    assert own() == []
 
 
 @pytest.mark.parametrize("reason", ["", "The native library is missing: x.so"])

@@ -98,6 +98,11 @@ def installed(more: Sequence[Path] = ()) -> list[OwnNetwork]:
     return sorted(found.values(), key=lambda network: network.name.casefold())
 
 
+def useless() -> list[Path]:
+    """The files of the folder that are no networks of use here."""
+    return [path for path in _files(folders.networks_dir()) if role_of(path) is None]
+
+
 def find(name_or_path: str, more: Sequence[Path] = (), roles: Sequence[Role] = WORN) -> OwnNetwork:
     """The network of that name, or at that path, that does one of these things.
 

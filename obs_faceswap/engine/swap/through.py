@@ -94,15 +94,34 @@ def load(
         raise
 
 
+def check(network: OwnNetwork, session: Session, folders: Sequence[Path]) -> None:
+    """Looks whether a face can be worn through a swapper; raises ModelError, for what it needs as well."""
+    family = family_of(session, network.path.name)
+    if family.source is Source.PICTURE:
+        return
+    _helpers(network, family, folders)
+    if family.source is Source.MATRIX:
+        emap_of(network.path)
+
+
+def _helpers(network: OwnNetwork, family: Family, folders: Sequence[Path]) -> tuple[Path, Path | None]:
+    """The networks that make a face the numbers of a family: recognizer and converter."""
+    recognizer = own_networks.recognizer_for(network, folders)
+    if not family.needs_converter:
+        return recognizer, None
+    return recognizer, own_networks.converter_for(network, family.name, folders)
+
+
 def _source(
     network: OwnNetwork, family: Family, session: Session, sources: Sources, folders: Sequence[Path]
 ) -> npt.NDArray[np.float32]:
     if family.source is Source.PICTURE:
         picture, kps = sources.pictures[0]
         return source_of_picture(family, session, Picture.of(picture), kps)
-    embedding = _embedding(own_networks.recognizer_for(network, folders), sources)
-    if family.needs_converter:
-        embedding = _converted(own_networks.converter_for(network, family.name, folders), embedding)
+    recognizer, converter = _helpers(network, family, folders)
+    embedding = _embedding(recognizer, sources)
+    if converter is not None:
+        embedding = _converted(converter, embedding)
     emap = emap_of(network.path) if family.source is Source.MATRIX else None
     return source_of_embedding(family, embedding, emap)
 
