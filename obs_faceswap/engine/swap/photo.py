@@ -135,7 +135,7 @@ class PhotoSwapper:
         """The part of a crop that shows the face, swapped, how much of it is, and what its colors lack."""
         shape, times = crop.shape[:2], draw.coarser(crop.shape)
         small = draw.smaller(crop, times)
-        u, v, alpha, torn = draw.fields(target, pose, shape)
+        u, v, alpha, torn = draw.fields(target, pose, shape, draw.drawn_coarser(pose))
         texture, sides = self._textures.for_pose(pose)
         if self._eyes is Keep.AUTO:
             texture = self._gaze.step(texture, sides, crop, live)

@@ -19,14 +19,15 @@ _EDGE_CM = 0.8  # from the outline inwards the swap fades in
 _OUTLINE_WEIGHT = TO_OUTLINE / _EDGE_CM
 # Cosine between a head's surface (an egg) and the line of sight where the swap begins and is full.
 _EDGE_ON, _SEEN = 0.02, 0.22
-_SOFT_STEPS = 7  # pixels of half resolution over which a silhouette is made soft
+_FINE_PX_PER_CM = 20.0  # a face of 360 px; larger ones are drawn at a quarter of their size, others at half
+_SOFT_PX = 14  # over which a silhouette is made soft, about
 _MASK_GROWN = 0.06  # of the crop's side: default erosion 1.1 and twice the blur's sigma of 2.8 percent
 _SHOWN = 0.02  # less of the swap is not seen
-# Neighbors at half resolution have texels up to about 20 apart on a face of 27 px a cm.
-_FAR_TEXELS, _LARGE_PX_PER_CM = 30.0, 27.0
+# Neighbors have texels up to about 20 apart on a face that is drawn with 13.5 px a cm.
+_FAR_TEXELS, _LARGE_CELL_PX_PER_CM = 30.0, 13.5
 _MIDDLE = 0.3  # of the texture to each side; towards the ears a face is seen aslant, and whole all the same
-_STEP_BLUR = (7, 7)
-_COARSE_PX = 128  # what is smooth or only measured needs no more pixels a side than about that
+_STEPS = 4  # of what was drawn coarser: less than that many pixels of it are blurred together
+_COARSE_PX = 96  # what is smooth or only measured needs no more pixels a side than about that
 _MASK_PX = 160  # and masks, which are made soft
 
 # Gap between the lips, in parts of the distance of the outer eye corners, where a mouth begins to open and is
@@ -59,15 +60,22 @@ class Box:
 
 def box_of(target: Floats, size: int) -> Box | None:
     """The box around a mesh (468, 2 or more) in a crop of a side; None if the face lies outside."""
-    low = np.clip(np.floor(target[:, :2].min(axis=0)) - 1, 0, size)
-    high = np.clip(np.ceil(target[:, :2].max(axis=0)) + 5, 0, size)
+    low = np.clip(np.floor(target[:, :2].min(axis=0)) - 5, 0, size)
+    high = np.clip(np.ceil(target[:, :2].max(axis=0)) + 9, 0, size)
     x0, y0 = (low // 4 * 4).astype(int).tolist()
     x1, y1 = (high // 4 * 4).astype(int).tolist()
     return Box(x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
 
 
-def fields(target: Floats, pose: Pose, shape_hw: tuple[int, int]) -> tuple[Floats, Floats, Mask, Torn]:
-    """For each pixel of a picture of half the size: texel x and y, and how much is swapped, 0..1.
+def drawn_coarser(pose: Pose) -> int:
+    """How many times smaller than the crop a face is drawn: its mesh is no finer than that."""
+    return 4 if pose.scale > _FINE_PX_PER_CM else 2
+
+
+def fields(
+    target: Floats, pose: Pose, shape_hw: tuple[int, int], coarser: int
+) -> tuple[Floats, Floats, Mask, Torn]:
+    """For each pixel of a smaller picture: texel x and y, and how much is swapped, 0..1.
 
     They are smooth but for the face's edge, where the swap has faded, and where a nose hides a cheek; that
     edge, where there is one, comes fourth (255, elsewhere 0).
@@ -75,40 +83,44 @@ def fields(target: Floats, pose: Pose, shape_hw: tuple[int, int]) -> tuple[Float
     Args:
         target: (468, 3), where the swap has its mesh, px of the whole size.
         pose: of the live mesh.
-        shape_hw: the whole size, even numbers.
+        shape_hw: the whole size, multiples of four.
+        coarser: how many times smaller the picture is, see `drawn_coarser`.
     """
     weight = mesh.with_rim(np.minimum(_OUTLINE_WEIGHT, _facing_weight(pose))[:, None])
     weight[len(target) :] = 0
     values = np.concatenate([mesh.texture_points(SIDE), weight], axis=1)
-    drawn, seen = _drawn(target, values, shape_hw, 2)
+    drawn, seen = _drawn(target, values, shape_hw, coarser)
     x, y, alpha = cv2.split(drawn)
     # They go on a little outside the face, so that enlarging them mixes in nothing foreign.
     x, y = (cv2.copyTo(field, seen, cv2.dilate(field, _NEIGHBORS)) for field in (x, y))
-    # From the silhouette inwards the swap fades in, or the steps of half resolution would show there.
-    inside = cv2.LUT(cv2.blur(seen, (_SOFT_STEPS, _SOFT_STEPS)), _INSIDE)
-    alpha = np.minimum(alpha, 1) * inside
-    return _floats(x), _floats(y), _floats(alpha), _torn(x, _floats(alpha), pose.scale)
+    # From the silhouette inwards the swap fades in, or the steps of the coarse drawing would show there.
+    soft = _SOFT_PX // coarser // 2 * 2 + 1
+    inside = cv2.LUT(cv2.blur(seen, (soft, soft)), _INSIDE)
+    alpha = cv2.GaussianBlur(np.minimum(alpha, 1) * inside, (3, 3), 0, borderType=cv2.BORDER_CONSTANT)
+    return _floats(x), _floats(y), _floats(alpha), _torn(x, _floats(alpha), pose.scale / coarser)
 
 
 def _torn(x: npt.NDArray[Any], alpha: Mask, px_per_cm: float) -> Torn:
     """Where neighbors show texels that lie far apart."""
     apart = cv2.morphologyEx(x, cv2.MORPH_GRADIENT, _NEIGHBORS)
-    far = _FAR_TEXELS * max(1.0, _LARGE_PX_PER_CM / max(px_per_cm, 1e-6))
+    far = _FAR_TEXELS * max(1.0, _LARGE_CELL_PX_PER_CM / max(px_per_cm, 1e-6))
     torn = (apart > far) & (np.abs(x - SIDE / 2) < _MIDDLE * SIDE) & (alpha > _SHOWN)
     return torn.astype(np.uint8) * np.uint8(255) if torn.any() else None
 
 
 def mended(picture: ImageBGR, torn: Torn) -> None:
-    """Smooths the steps of half resolution along an edge inside the swap, in place."""
+    """Smooths the steps of a coarser drawing along an edge inside the swap, in place."""
     if torn is None:
         return
+    coarser = len(picture) // len(torn)
     x, y, width, height = cv2.boundingRect(torn)
-    y0, x0 = max(y - 2, 0), max(x - 2, 0)
-    there = np.s_[y0 : y + height + 2, x0 : x + width + 2]
-    part = picture[2 * y0 : 2 * (y + height + 2), 2 * x0 : 2 * (x + width + 2)]
+    y0, x0, y1, x1 = max(y - 2, 0), max(x - 2, 0), y + height + 2, x + width + 2
+    there = np.s_[y0:y1, x0:x1]
+    part = picture[coarser * y0 : coarser * y1, coarser * x0 : coarser * x1]
     weight = cv2.resize(torn[there] * np.float32(1 / 255), (part.shape[1], part.shape[0]))
     sharp = np.ascontiguousarray(part)
-    part[:] = cv2.blendLinear(cv2.GaussianBlur(sharp, _STEP_BLUR, 0), sharp, weight, 1 - weight)
+    side = _STEPS * coarser - 1
+    part[:] = cv2.blendLinear(cv2.GaussianBlur(sharp, (side, side), 0), sharp, weight, 1 - weight)
 
 
 _NEIGHBORS = np.ones((3, 3), np.uint8)
@@ -133,17 +145,21 @@ def scaled(points: Floats, scale: float) -> Floats:
 
 def coarser(shape_hw: tuple[int, ...]) -> int:
     """How many times smaller a picture may be for what is smooth or only measured: 1, 2 or 4."""
-    return int(2 ** np.clip(np.log2(max(shape_hw[:2]) / _COARSE_PX) // 1, 0, 2))
+    return next((times for times in (4, 2) if max(shape_hw[:2]) >= times * _COARSE_PX), 1)
 
 
 def smaller(picture: npt.NDArray[Any], times: int) -> Any:
     """A picture or field averaged down by 1, 2 or 4; its sides are multiples of four."""
-    size_wh = picture.shape[1] // times, picture.shape[0] // times
-    return picture if times == 1 else cv2.resize(picture, size_wh, interpolation=cv2.INTER_AREA)
+    for _ in range(times // 2):  # halving is many times as fast as other factors
+        half_wh = picture.shape[1] // 2, picture.shape[0] // 2
+        picture = cv2.resize(picture, half_wh, interpolation=cv2.INTER_AREA)
+    return picture
 
 
 def enlarged(field: Floats, shape_hw: tuple[int, ...]) -> Floats:
     """A smooth field at another size."""
+    if field.shape == shape_hw[:2]:
+        return field
     return _floats(cv2.resize(field, (shape_hw[1], shape_hw[0]), interpolation=cv2.INTER_LINEAR))
 
 

@@ -18,6 +18,7 @@ from obs_faceswap.engine.types import ImageBGR
 Floats: TypeAlias = npt.NDArray[np.float32]
 
 _GRID = 128  # texels a side, 0.2 cm each
+_DRAWN = 64  # a side, of the mesh's places: straight lines between its vertices need no more
 _SIGMA = 0.7  # texels
 _FLOOR = 8.0  # of 255: black has no shading
 _LEAST, _MOST = 0.7, 1.4
@@ -96,10 +97,12 @@ def _resized(field: Floats, side: int) -> Floats:
 def _unwrapped(crop: ImageBGR, live: Floats, facing: npt.NDArray[np.float64]) -> tuple[Floats, Floats]:
     """Brightness and visibility (0..1) of the live face on the canonical one."""
     values = mesh.with_rim(np.column_stack([live[:, :2], np.clip(facing * 4 - 4 * _SEEN, 0, 1)]))
-    at = mesh.texture_points(_GRID)
-    places, _ = mesh.drawn(at, np.zeros(len(at), np.float32), values, (_GRID, _GRID))
-    x, y, seen = (np.ascontiguousarray(places[..., channel]) for channel in range(3))
-    seen = np.clip(seen, 0, 1)
+    at = mesh.texture_points(_DRAWN)
+    places, drawn = mesh.drawn(at, np.zeros(len(at), np.float32), values, (_DRAWN, _DRAWN))
+    # They go on a little outside the face, so that enlarging them mixes in nothing foreign.
+    places = cv2.copyTo(places, drawn, cv2.dilate(places, np.ones((3, 3), np.uint8)))
+    x, y, seen = cv2.split(cv2.resize(places, (_GRID, _GRID), interpolation=cv2.INTER_LINEAR))
+    seen = np.clip(np.asarray(seen, np.float32), 0, 1)
     gray = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
     smooth = cv2.GaussianBlur(gray, (0, 0), max(0.5, crop.shape[0] / 200))
     luma = cv2.remap(smooth, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
