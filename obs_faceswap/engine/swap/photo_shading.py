@@ -100,9 +100,10 @@ def _unwrapped(crop: ImageBGR, live: Floats, facing: npt.NDArray[np.float64]) ->
     at = mesh.texture_points(_DRAWN)
     places, drawn = mesh.drawn(at, np.zeros(len(at), np.float32), values, (_DRAWN, _DRAWN))
     # They go on a little outside the face, so that enlarging them mixes in nothing foreign.
-    places = cv2.copyTo(places, drawn, cv2.dilate(places, np.ones((3, 3), np.uint8)))
-    x, y, seen = cv2.split(cv2.resize(places, (_GRID, _GRID), interpolation=cv2.INTER_LINEAR))
-    seen = np.clip(np.asarray(seen, np.float32), 0, 1)
+    wide = cv2.copyTo(places, drawn, cv2.dilate(places, np.ones((3, 3), np.uint8)))
+    wide = cv2.resize(wide, (_GRID, _GRID), interpolation=cv2.INTER_LINEAR)
+    x, y, seen = (np.asarray(part, np.float32) for part in cv2.split(wide))
+    seen = np.clip(seen, 0, 1)
     gray = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
     smooth = cv2.GaussianBlur(gray, (0, 0), max(0.5, crop.shape[0] / 200))
     luma = cv2.remap(smooth, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
