@@ -32,6 +32,7 @@ class FakeObs:
         self.log = []
         self.passes, self.mapped = 0, None
         self.total_frames, self.lagged_frames, self.interval_ns = 0, 0, 16_000_000
+        self.has_output = False
         self.video, self.skipped_frames, self.tasks = 9000, {9000: 0}, []
 
     def __getattribute__(self, name):
@@ -108,6 +109,9 @@ class FakeObs:
 
     def obs_get_frame_interval_ns(self):
         return self.interval_ns
+
+    def obs_video_active(self):
+        return self.has_output
 
     def obs_get_video(self):
         return self.video

@@ -115,6 +115,14 @@ class Delay(StrEnum):
     OFF = "off"
 
 
+class DebugView(StrEnum):
+    """Whether what the engine did is drawn on its picture."""
+
+    OFF = "off"
+    PREVIEW = "preview"
+    ALWAYS = "always"
+
+
 class Occlusion(StrEnum):
     """What is kept in front of the swapped face."""
 

@@ -85,6 +85,7 @@ MASK = "Mask"
 TRACKING = "Finding your face"
 PERFORMANCE = "Speed"
 SOUND = "Delay and sound"
+DEBUG = "Debug view"
 
 SAME = "same"  # a stage's device: the one of the setting `device`
 

@@ -23,6 +23,7 @@ from obs_faceswap.engine.find.assignment import slots_of, wearing
 from obs_faceswap.engine.find.finder import Found
 from obs_faceswap.engine.find.networks import Networks
 from obs_faceswap.engine.finish import still
+from obs_faceswap.engine.finish.debug_view import DebugDrawing, Seen, Steps
 from obs_faceswap.engine.finish.fill import fill
 from obs_faceswap.engine.finish.look import Look
 from obs_faceswap.engine.finish.merge import cover_region
@@ -32,7 +33,7 @@ from obs_faceswap.engine.finish.reproject import reprojected
 from obs_faceswap.engine.live.governor import Plan
 from obs_faceswap.engine.live.loader import explain
 from obs_faceswap.engine.runtime.providers import usable_processors
-from obs_faceswap.engine.settings import Cover, Settings, covers_other_faces
+from obs_faceswap.engine.settings import Cover, DebugView, Settings, covers_other_faces
 from obs_faceswap.engine.steps import Begun, Made, Stage, Stopwatch, Swap, all_made, made_for, reason
 from obs_faceswap.engine.types import (
     AlignedFace,
@@ -105,6 +106,7 @@ class Pipeline:
         self._last_swap = still.LastSwap()
         self._settings: Settings | None = None
         self._picture: Picture | None = None  # the frame's before, for its memory
+        self._debug: DebugDrawing | None = None  # while the debug view is on
 
     def process(self, frame: Frame, settings: Settings, plan: Plan = _NO_PLAN) -> Result:
         """Changes the frame's planes in place to what may be shown; a bad frame is one without a swap.
@@ -185,7 +187,10 @@ class Pipeline:
             notice = explain(fault) if fault is not None else reason(begun, swap, done)
         notice = " ".join(filter(None, (notice, self._networks.enroller.news(frame.timestamp_ns))))
         stages_ms = begun.stages_ms | (swap.stages_ms if swap is not None else {}) | watch.stages_ms
-        return Result(shown, _faces(begun.found), stages_ms, notice, _own_fault(fault))
+        result = Result(shown, _faces(begun.found), stages_ms, notice, _own_fault(fault))
+        if self._debug is not None:
+            _draw(self._debug, frame, Seen(begun, swap, done, result))
+        return result
 
     def _put_all_back(
         self, frame: Frame, begun: Begun, swap: Swap | None, watch: Stopwatch
@@ -237,10 +242,12 @@ class Pipeline:
         look = self._look_of(aligned.face.track_id)
         with watch(Stage.COLOR):
             face = replace(swapped, mask=masks.face)
-            swapped = look.colored(face, aligned, frame.timestamp_ns, settings)
-            swapped = seamless(swapped, aligned, masks.shown, settings)
+            colored = look.colored(face, aligned, frame.timestamp_ns, settings)
+            colored = seamless(colored, aligned, masks.shown, settings)
+        if self._debug is not None:
+            self._debug.note(aligned, Steps(swapped, colored, masks))
         with watch(Stage.MERGE):
-            return look.put(frame, aligned, swapped, masks.shown, settings)
+            return look.put(frame, aligned, colored, masks.shown, settings)
 
     def _aligned(
         self, picture: Picture, target: Face, settings: Settings, limit_px: int | None
@@ -285,6 +292,8 @@ class Pipeline:
         if settings is not self._settings:
             self._settings = settings
             self._policy.cover = settings.cover
+            is_off = settings.debug_view is DebugView.OFF
+            self._debug = None if is_off else self._debug or DebugDrawing()
 
     def adopt(self, old: "Pipeline") -> None:
         """Goes on with the stream of another pipeline: what was shown last, and the face that is followed.
@@ -350,6 +359,14 @@ def _noted(error: Exception) -> Exception:
     return error
 
 
+def _draw(debug: DebugDrawing, frame: Frame, seen: Seen) -> None:
+    """Draws what was done with a frame, which is finished without that as well."""
+    try:
+        debug.draw(frame, seen)
+    except _FRAME_ERRORS as error:
+        _noted(error)
+
+
 def _own_fault(error: Exception | None) -> Exception | None:
     """The error if it is the engine's; nothing is wrong where a frame just shows no face to swap."""
     return None if isinstance(error, (FaceError, FaceUnseenError)) else error
@@ -370,6 +387,8 @@ def _cover_others(frame: Frame, begun: Begun) -> None:
     if covers_other_faces(begun.settings):
         for face in begun.found.others:
             cover_region(frame, face.landmarks)
+        for box in begun.found.unclear:
+            cover_region(frame, box)
     if begun.cuts and begun.settings.cover is not Cover.ORIGINAL:
         for face in begun.found.lost:
             cover_region(frame, _around(face.landmarks))

@@ -14,6 +14,7 @@ from obs_faceswap.engine.choices import (
     CameraFit,
     ColorTransfer,
     Cover,
+    DebugView,
     Delay,
     FaceType,
     Interpolation,
@@ -28,6 +29,7 @@ from obs_faceswap.engine.choices import (
 )
 from obs_faceswap.engine.errors import SettingsError
 from obs_faceswap.engine.options import (
+    DEBUG,
     EYE_CHOICES,
     FACE,
     KEEP_CHOICES,
@@ -55,6 +57,7 @@ from obs_faceswap.engine.options import (
 )
 
 __all__ = [
+    "DEBUG",
     "FACE",
     "LOOK",
     "MASK",
@@ -71,6 +74,7 @@ __all__ = [
     "CameraFit",
     "ColorTransfer",
     "Cover",
+    "DebugView",
     "Delay",
     "FaceType",
     "Interpolation",
@@ -424,6 +428,18 @@ class Settings:
         "when the filter is switched off or removed. A source's own sound needs nothing: OBS delays it with "
         "the picture.",
         SOUND,
+    )  # fmt: skip
+    debug_view: DebugView = declare(
+        Kind.CHOICE, DebugView.OFF, "Debug view",
+        "Draws on the picture what is done with it: faces, landmarks, masks, each step's time and picture. "
+        "Your own face is not shown by it unless “Show original” is chosen; see docs/debug-view.md.",
+        DEBUG,
+        choices=(
+            (DebugView.OFF, "Off"),
+            (DebugView.PREVIEW, "On, but not while OBS streams, records or feeds its virtual camera"),
+            (DebugView.ALWAYS, "On, and viewers see it"),
+        ),
+        deepfacelive="preview windows of its stages",
     )  # fmt: skip
 
     def __post_init__(self) -> None:

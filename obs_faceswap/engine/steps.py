@@ -32,6 +32,7 @@ class Stage(StrEnum):
     MASK = "mask"
     MERGE = "merge"
     POLICY = "policy"
+    DEBUG_VIEW = "debug_view"
 
 
 class Stopwatch:
@@ -104,7 +105,15 @@ def reason(begun: Begun, swap: Swap | None, done: set[int]) -> str:
     bare = [aligned for aligned in begun.cuts if aligned.face.track_id not in done]
     if not bare:
         return _NOBODY if begun.found.others else _NO_FACE
-    return _NOT_HIDDEN if made_for(bare[0], begun.timestamp_ns, swap) else _NOT_READY
+    return why_bare(bare[0], begun, swap)
+
+
+def why_bare(aligned: AlignedFace, begun: Begun, swap: Swap | None) -> str:
+    """Why a face that was cut out is not swapped."""
+    made = made_for(aligned, begun.timestamp_ns, swap)
+    if made is None:
+        return _NOT_READY
+    return _NOT_HIDDEN if made.fault is None else str(made.fault)
 
 
 def all_made(swap: Swap | None) -> tuple[Made, ...]:

@@ -224,6 +224,7 @@ RELEASING: dict[str, _Prototype] = {
     "obs_source_update": (None, (c_void_p, c_void_p)),
     "obs_source_update_properties": (None, (c_void_p,)),
     "obs_source_video_render": (None, (c_void_p,)),
+    "obs_video_active": (c_bool, ()),  # whether any output takes pictures
     "obs_weak_source_get_source": (c_void_p, (c_void_p,)),
     "obs_weak_source_release": (None, (c_void_p,)),
     "video_output_get_skipped_frames": (c_uint32, (c_void_p,)),

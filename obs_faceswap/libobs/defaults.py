@@ -96,4 +96,5 @@ DEFAULTS: dict[str, float | str] = {
     "delay": "auto",
     "delay_ms": 500.0,
     "sync_audio": "",
+    "debug_view": "off",
 }

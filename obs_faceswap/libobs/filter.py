@@ -2,6 +2,7 @@
 
 import logging
 import time
+from dataclasses import replace
 from typing import Any, Protocol
 
 from obs_faceswap.engine.live import exchange as ex
@@ -11,6 +12,7 @@ from obs_faceswap.engine.live.loader import DEVICES
 from obs_faceswap.engine.live.native import Library
 from obs_faceswap.engine.live.tuner import Tuner
 from obs_faceswap.engine.live.worker import State, Status, Worker
+from obs_faceswap.engine.settings import DebugView, Settings
 from obs_faceswap.libobs import report, stored
 from obs_faceswap.libobs.lag import lag
 from obs_faceswap.libobs.python_path import PythonPath
@@ -20,6 +22,10 @@ from obs_faceswap.ui.obs_properties import Severity, View
 logger = logging.getLogger(__name__)
 
 _CALM_S = 1.5  # after the user's last change the panel may be drawn anew: no slider is being dragged
+_LOOK_S = 0.1  # between two looks whether viewers see what OBS shows
+_DRAWN = "The debug view is drawn on the picture."
+_FOR_ALL = "The debug view is drawn on the picture, and viewers see it."
+_NOT_DRAWN = "The debug view is left out while OBS streams, records or feeds its virtual camera."
 _STOPPED = Status(State.STOPPED, "The script is not loaded. Add it under Tools, Scripts.")
 
 
@@ -65,6 +71,8 @@ class Filter:
         self._is_news = False
         self._changed_s = 0.0
         self._problem = 0
+        self._has_viewers = True  # until OBS is asked
+        self._looked_s = 0.0
         self._cover.start()
         self._complain()
         SOUND.add(self._source, exchange)
@@ -75,7 +83,7 @@ class Filter:
         """Starts the worker, unless it runs."""
         if self._worker is None:
             self._worker = Worker(
-                self._exchange, self._settings, self._on_news, self._write_report,
+                self._exchange, self._as_shown(), self._on_news, self._write_report,
                 name=self._name(), read_host=lag(self._obs).read,
             )  # fmt: skip
             self._worker.start()
@@ -120,6 +128,9 @@ class Filter:
         words, worker = self._exchange.words, self._worker
         if words[ex.UPDATES] != self._updates:
             self._take_settings()
+        elif time.monotonic() - self._looked_s >= _LOOK_S and self._follow_viewers():
+            self._is_news = True
+            self._pass_on()
         if words[ex.PROBLEM] != self._problem:
             self._problem = words[ex.PROBLEM]
             self._is_news = True
@@ -133,9 +144,37 @@ class Filter:
         self._updates = self._exchange.words[ex.UPDATES]
         self._settings, self._complaints = stored.read_of(self._obs, self._source)
         self._changed_s = time.monotonic()
-        if self._worker is not None:
-            self._worker.set_settings(self._settings)
+        self._follow_viewers()
+        self._pass_on()
         self._complain()
+
+    def _pass_on(self) -> None:
+        if self._worker is not None:
+            self._worker.set_settings(self._as_shown())
+
+    def _follow_viewers(self) -> bool:
+        """Looks whether viewers see what OBS shows, where that matters; whether it has changed."""
+        self._looked_s = time.monotonic()
+        if self._settings.debug_view is not DebugView.PREVIEW:
+            return False
+        had_viewers, self._has_viewers = self._has_viewers, bool(self._obs.obs_video_active())
+        return self._has_viewers != had_viewers
+
+    def _as_shown(self) -> Settings:
+        """The settings, but for a debug view that is not for viewers while there may be some."""
+        if self._settings.debug_view is DebugView.PREVIEW and self._has_viewers:
+            return replace(self._settings, debug_view=DebugView.OFF)
+        return self._settings
+
+    def _debug_text(self) -> str:
+        """What there is to know of the debug view."""
+        match self._settings.debug_view:
+            case DebugView.OFF:
+                return ""
+            case DebugView.PREVIEW:
+                return _NOT_DRAWN if self._has_viewers else _DRAWN
+            case DebugView.ALWAYS:
+                return _FOR_ALL
 
     def _complain(self) -> None:
         for complaint in self._complaints:
@@ -176,7 +215,8 @@ class Filter:
         worker = self._worker
         status = worker.status() if worker is not None else _STOPPED
         problems = [*self._complaints, _sentence(self._problem) or self._exchange.failure]
-        message = " ".join(part for part in (*problems, status.line(), self._tuner.text) if part)
+        told = *problems, status.line(), self._tuner.text, self._debug_text()
+        message = " ".join(part for part in told if part)
         return View(
             self._settings, message, _severity(status, problems), DEVICES.get(), status.has_morph,
             has_proposal=bool(self._tuner.proposal),

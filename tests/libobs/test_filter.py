@@ -510,3 +510,60 @@ def test_the_report_is_written_where_it_was_asked_for(make, monkeypatch, tmp_pat
     assert written["frames_raw"] == 0
     assert "Starting" in written["status"] or "Loading" in written["status"]
     assert list(tmp_path.iterdir()) == [path]
+
+
+# The debug view, which is for the user's own eyes.
+
+
+@pytest.fixture
+def hasty(monkeypatch):
+    """Looks for viewers in every round."""
+    monkeypatch.setattr(filter_module, "_LOOK_S", 0.0)
+
+
+def drawn(made):
+    made.keep()
+    return made._worker._settings.debug_view
+
+
+def test_the_debug_view_is_off(make):
+    made, _ = make()
+    assert drawn(made) == "off"
+    assert "debug" not in made.view().status
+
+
+def test_the_debug_view_leaves_the_picture_while_an_output_takes_it(make, obs, hasty):
+    obs.has_output = True
+    made, _ = make(debug_view="preview")
+    assert made._worker._settings.debug_view == "off"
+    seen = []
+    for obs.has_output in (True, False, False, True, False):
+        seen.append(drawn(made))
+    assert seen == ["off", "preview", "preview", "off", "preview"]
+    assert "is drawn" in made.view().status
+    obs.has_output = True
+    made.keep()
+    assert "left out while OBS streams" in made.view().status
+
+
+def test_a_debug_view_that_was_just_switched_on_asks_for_outputs_first(make, obs):
+    made, address = make()
+    made.keep()
+    obs.has_output = True
+    obs.data[obs.settings[address]]["debug_view"] = "preview"
+    made.update(obs.settings[address])
+    assert drawn(made) == "off"
+
+
+def test_the_debug_view_stays_where_the_user_wants_viewers_to_see_it(make, obs, hasty):
+    obs.has_output = True
+    made, _ = make(debug_view="always")
+    assert drawn(made) == "always"
+    assert "viewers see it" in made.view().status
+    assert "obs_video_active" not in obs.calls
+
+
+def test_without_a_debug_view_nobody_asks_for_outputs(make, obs, hasty):
+    made, _ = make()
+    made.keep()
+    assert "obs_video_active" not in obs.calls

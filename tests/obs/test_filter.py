@@ -161,6 +161,7 @@ ELSEWHERE = {
     "test_live.py": {"detector_device", "landmarks_device", "target", "target_fps", "reprojection", "delay"},
     "test_live.py, with delay": {"delay_ms"},
     "test_sound.py": {"sync_audio"},
+    "test_debug_view.py": {"debug_view"},
     "the engine's own tests, with networks made there": {
         *("network", "pixel_boost", "relative_power", "occlusion", "occlusion_network", "occlusion_device"),
         *("enhancer", "enhancer_blend", "enhancer_weight", "enhancer_device"),

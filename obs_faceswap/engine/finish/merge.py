@@ -68,7 +68,7 @@ def merge(frame: Frame, swapped: SwappedFace, warp: Warp, mask: Mask, settings: 
             f"Expected a crop of {(size, size)} and a mask of this size or smaller, found "
             f"{swapped.crop.shape} and {sides}."
         )
-    matrix = _placed(warp, settings)
+    matrix = placed(warp, settings)
     if _scale(matrix) < _LEAST_SCALE:
         return None
     roi = _shown_region(frame, _seen(mask, swapped.alpha), matrix, size)
@@ -211,7 +211,7 @@ def weights_in(roi: Roi, swapped: SwappedFace, warp: Warp, mask: Mask, settings:
     if settings.opacity < 1:
         weights = cv2.convertScaleAbs(weights, alpha=settings.opacity)
     # The crop's pixel at u has its center at (u + 0.5) * side / size - 0.5 in the rough mask.
-    matrix = _placed(warp, settings) * (side / warp.size)
+    matrix = placed(warp, settings) * (side / warp.size)
     matrix[:, 2] += (side / warp.size - 1) / 2
     x0, y0, x1, y1 = roi
     matrix[:, 2] += matrix[:, :2] @ (x0, y0)
@@ -250,7 +250,7 @@ def _through(matrix: Doubles, points: npt.ArrayLike) -> Doubles:
     return np.asarray(np.asarray(points, np.float64) @ matrix[:, :2].T + matrix[:, 2], np.float64)
 
 
-def _placed(warp: Warp, settings: Settings) -> Doubles:
+def placed(warp: Warp, settings: Settings) -> Doubles:
     """Frame to crop (2, 3) with the settings' shift and scale put in between."""
     center = (warp.size - 1) / 2
     matrix = warp.matrix.astype(np.float64)
