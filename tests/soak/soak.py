@@ -88,7 +88,28 @@ VEILED_CHOICES = {
     "align_mode": ("points", "box"),
 }
 DEVICES = ("auto", "auto", "cpu", "cpu", "no-such-device")
-FACES = ("face", "face_file")
+# The engine is to work all the time. What stays as it is, and why:
+_FACE, _NETWORK, _PEOPLE = "changed by itself", "no such network is installed", "nobody is enrolled"
+LEFT_OUT = {
+    "face": _FACE,
+    "face_file": _FACE,
+    "network": _NETWORK,
+    "enhancer": _NETWORK,
+    "occlusion_network": _NETWORK,
+    "detector": _NETWORK,
+    "landmarker": _NETWORK,
+    "person_name": _PEOPLE,
+    **{f"{what}_{row}": _PEOPLE for what in ("person", "face") for row in range(1, 5)},
+    "min_face": "most sizes are larger than the face",
+    "face_number": "there is no second face",
+}
+WORKING = {"detection_threshold": (0.01, 0.6)}  # beyond it a face that was lost is not found again
+WORKING_CHOICES = {
+    "who": ("chosen", "all"),  # nobody is known
+    "occlusion": ("auto", "off", "hands"),  # no network for it is installed
+    "recognizer": ("", "off"),
+}
+RESTING = {"delay": "off"}  # an automatic one depends on what happened before, and takes memory
 
 
 class Dice:
@@ -96,7 +117,7 @@ class Dice:
 
     def __init__(self, seed):
         self._random = random.Random(seed)
-        self._options = [option for option in OPTIONS if option.key not in FACES]
+        self._options = [option for option in OPTIONS if option.key not in LEFT_OUT]
 
     def settings(self, veiled):
         """Some options with valid values; all but Show original, which shows the original."""
@@ -105,18 +126,18 @@ class Dice:
 
     def _value(self, option, veiled):
         if option.kind is Kind.NUMBER:
-            full = option.minimum, option.maximum
+            full = WORKING.get(option.key, (option.minimum, option.maximum))
             low, high = VEILED.get(option.key, full) if veiled else full
             return self._random.choice((low, high, *(self._random.uniform(low, high) for _ in range(6))))
-        if option.kind is Kind.CHOICE:
+        if option.kind is Kind.CHOICE or option.key in WORKING_CHOICES:
             choices = VEILED_CHOICES.get(option.key) if veiled else None
             every = [value for value, _ in option.choices if value != Cover.ORIGINAL]
-            return self._random.choice(choices or every)
+            return self._random.choice(choices or WORKING_CHOICES.get(option.key) or every)
         if option.kind is Kind.DEVICE:
             return self._random.choice((*DEVICES, *(value for value, _ in option.choices)))
         if option.kind is Kind.AUDIO:
             return self._random.choice(("", *SOURCES, "Nobody"))
-        return self._random.choice((option.default,) * 9 + ("Nobody",))  # a name that is not there
+        raise AssertionError(f"nobody has thought of {option.key}, a {option.kind}")
 
     def face(self, faces):
         return self._random.choice(faces)
@@ -201,7 +222,7 @@ class Player:
         for what, source in list(self._until):
             self._undo(what, source)
         for source in SOURCES:
-            set_filter(self._obs, source, self._faces[-1], overlay=False)
+            set_filter(self._obs, source, self._faces[-1] | RESTING, overlay=False)
 
     def _toggle(self, source, surely):
         now = time.monotonic()
@@ -311,6 +332,7 @@ def _final(obs, report, log):
     return {
         **log.counts,
         "frames": {key: value for key, value in last.items() if key.startswith("frames_")},
+        "share_swapped": _share_swapped(last),
         "rendered": {"frames": stats["renderTotalFrames"], "skipped": stats["renderSkippedFrames"]},
         "callback_ms": last.get("callback_ms"),
         "tick_sources_ms": tick_sources_ms(obs.log()),
@@ -319,6 +341,12 @@ def _final(obs, report, log):
         "leaks": obs.leaks(),
         "tracebacks": obs.log().count("Traceback"),
     }
+
+
+def _share_swapped(report):
+    """The part of the frames shown that were swapped; of a hidden source or with the filter off none count."""
+    shown = {key: report.get(f"frames_{key}", 0) for key in ("swapped", "frozen", "covered", "raw")}
+    return round(shown["swapped"] / max(1, sum(shown.values())), 3)
 
 
 def _memory(log):
