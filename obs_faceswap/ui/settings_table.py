@@ -28,6 +28,7 @@ _DIFFERENCES_HEAD = """\
 
 All other defaults are DeepFaceLive's. Mask erode and blur are in percent of the crop's side, so that they
 look the same at every size of model: 2.2 % and 11.2 % are its 5 and 25 pixels at its default crop of 224.
+Each of its settings is compared with ours in [deepfacelive.md](deepfacelive.md).
 """
 
 _DECIDED_HEAD = """\
@@ -84,7 +85,7 @@ DIFFERENCES: dict[str, tuple[str, str]] = {
 # What DeepFaceLive has as a setting and this project decides by itself.
 DECIDED = (
     "The crop's resolution (224 px there): a model's own input size, or what the face's size needs.",
-    "Which of a model's masks are used (both there): both.",
+    "How much around a face the network that follows it sees (1.4 boxes there): what each was trained on.",
 )
 
 _SHOWN_WORDS = {
