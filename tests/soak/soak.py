@@ -344,7 +344,7 @@ def _final(obs, report, log):
 
 
 def _share_swapped(report):
-    """The part of the frames shown that were swapped; of a hidden source or with the filter off none count."""
+    """The part of the frames shown that were swapped; hidden or with the filter off there are none."""
     shown = {key: report.get(f"frames_{key}", 0) for key in ("swapped", "frozen", "covered", "raw")}
     return round(shown["swapped"] / max(1, sum(shown.values())), 3)
 
