@@ -126,20 +126,40 @@ def test_canonical_proportions_meet_them_to_two_pixels():
 
 @pytest.mark.parametrize("coverage", [1.0, 1.6, 2.2, 3.2, 8.0])
 @pytest.mark.parametrize("offsets", [(0.0, 0.0), (0.3, -0.2)])
-def test_the_crops_corners_are_its_corners(coverage, offsets):
+def test_coverage_and_offsets_give_the_same_corners(coverage, offsets):
     """Its offsets are in sides of the face's square, ours in sides of the crop."""
     own = warp_for(mesh(), SIZE, coverage, *(offset / coverage for offset in offsets))
+    assert apart(own, deepfacelive.crop_matrix(mesh(), SIZE, coverage, *offsets)) < 1.0
+
+
+def apart(warp, matrix):
+    """How far the corners of one crop lie from those of another, in its pixels.
+
+    A pixel is allowed: the still points of the mesh and its five points are two ways to see a face.
+    """
     corners = np.float32([[0, 0], [SIZE - 1, 0], [SIZE - 1, SIZE - 1], [0, SIZE - 1]])
-    matrix = deepfacelive.crop_matrix(mesh(), SIZE, coverage, *offsets)
-    there = np.linalg.solve(own.matrix[:, :2].astype(float), (corners - own.matrix[:, 2]).T).T
-    # A pixel of the crop: the still points of the mesh and its five points are two ways to see a face.
-    assert np.abs(there @ matrix[:, :2].T + matrix[:, 2] - corners).max() < 1.0
+    there = np.linalg.solve(warp.matrix[:, :2].astype(float), (corners - warp.matrix[:, 2]).T).T
+    return np.abs(there @ matrix[:, :2].T + matrix[:, 2] - corners).max()
+
+
+def test_head_mode_is_wider_by_a_square_and_half_a_square_higher():
+    warp = warp_at(face(), SIZE, (WIDTH, HEIGHT), place_of(Settings(head_mode=Switch.ON)))
+    assert apart(warp, deepfacelive.crop_matrix(mesh(), SIZE, 3.2, 0.0, -0.5)) < 1.0
+
+
+def test_a_frozen_crop_is_the_same_square_upright():
+    matrix = deepfacelive.crop_matrix(mesh(), SIZE)
+    center = np.linalg.solve(matrix[:, :2], (SIZE - 1) / 2 - matrix[:, 2])
+    upright = np.eye(2) * np.sqrt(np.linalg.det(matrix[:, :2]))
+    matrix = np.column_stack([upright, (SIZE - 1) / 2 - upright @ center])
+    warp = warp_at(face(), SIZE, (WIDTH, HEIGHT), place_of(Settings(freeze_rotation=Switch.ON)))
+    assert apart(warp, matrix) < 1.0
 
 
 def test_a_whole_face_crop_meets_deepfacelabs_mean_face_as_nearly_as_deepfacelives_own():
     warp = warp_at(face(), SIZE, (WIDTH, HEIGHT), place_of(Settings(face_type=FaceType.WHOLE_FACE)))
     wanted = deepfacelive.WHOLE_FACE_POINTS
-    own = np.abs(to_crop(warp, five_points(mesh())) / SIZE - wanted).max()
+    own = np.abs((to_crop(warp, five_points(mesh())) + 0.5) / SIZE - wanted).max()
     assert own < np.abs(deepfacelive.FIVE_POINTS - wanted).max() + 0.002
     assert own < 5 / SIZE
 
