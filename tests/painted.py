@@ -91,20 +91,22 @@ class Detector:
     def __init__(self):
         self.blind = False
         self.looks = 0
+        self.scores = {}  # by grey
 
     def detect(self, image, threshold):
         self.looks += 1
         if self.blind:
             return []
         smallest = self.smallest * max(image.shape[:2])
-        return [detection_of(p) for p in read(image) if p.side >= smallest and p.quarters == 0]
+        people = [p for p in read(image) if p.side >= smallest and p.quarters == 0]
+        return [detection_of(p, self.scores.get(p.grey, 0.9)) for p in people]
 
 
-def detection_of(person):
+def detection_of(person, score=0.9):
     center = np.array([person.x, person.y])
     half = person.side / 2
     box = np.array([*(center - half), *(center + half)], np.float32)
-    return Detection(box, (KPS * person.side + center).astype(np.float32), 0.9)
+    return Detection(box, (KPS * person.side + center).astype(np.float32), score)
 
 
 def _rolled(points, roll, center):

@@ -118,6 +118,15 @@ def test_other_faces_are_covered_as_the_settings_say(settings, covered):
     assert np.array_equal(before[there], picture(frame)[there]) is not covered
 
 
+def test_what_only_the_detector_takes_for_a_face_is_covered():
+    frame = frame_of()
+    before = picture(frame).copy()
+    box = np.array([(220, 90), (260, 130)], np.float32)
+    assert pipeline_of(Found(TARGET, [], unclear=(box,))).process(frame, PLAIN).shown is Shown.SWAPPED
+    there = np.s_[100:120, 230:250]
+    assert not np.array_equal(before[there], picture(frame)[there])
+
+
 def test_a_frozen_frame_is_the_whole_last_swapped_frame():
     engine = pipeline_of(SEEN, NOBODY)
     shown, lost = frame_of(0), frame_of(1)

@@ -76,6 +76,51 @@ def test_presence_decides_what_is_a_face():
     assert stream.see(ANNE, BEN, frames=30).others == []
 
 
+def is_around(box, person):
+    return np.allclose(box.mean(axis=0), (person.x, person.y), atol=3)
+
+
+def test_what_the_mesh_refuses_is_unclear_while_the_detector_is_sure():
+    stream = Stream()
+    stream.mesh.presence[BEN.grey] = 0.0  # a profile
+    found = stream.see(ANNE, BEN)
+    assert is_on(found.target, ANNE)
+    assert [is_around(box, BEN) for box in found.unclear] == [True]
+    moved = replace(BEN, x=BEN.x + 20)
+    assert [is_around(box, moved) for box in stream.see(ANNE, moved, frames=6).unclear] == [True]
+    assert stream.see(ANNE, frames=10).unclear != ()  # it may still be there
+    assert stream.see(ANNE, frames=10).unclear == ()
+
+
+@pytest.mark.parametrize(("score", "at_once", "after_two_looks"), [(0.7, 0, 1), (0.5, 0, 0)])
+def test_a_less_sure_detector_has_to_look_twice(score, at_once, after_two_looks):
+    stream = Stream()
+    stream.see(ANNE)
+    stream.mesh.presence[BEN.grey], stream.detector.scores[BEN.grey] = 0.0, score
+    seen = [len(stream.see(ANNE, BEN).unclear) for _ in range(8)]
+    assert seen[0] == at_once
+    assert seen[-1] == after_two_looks
+
+
+def test_a_face_that_turns_towards_the_camera_is_no_longer_unclear():
+    stream = Stream()
+    stream.mesh.presence[BEN.grey] = 0.0
+    assert len(stream.see(ANNE, BEN).unclear) == 1
+    stream.mesh.presence[BEN.grey] = 1.0
+    found = stream.see(ANNE, BEN, frames=6)
+    assert found.unclear == ()
+    assert len(found.others) == 1
+
+
+def test_unclear_faces_keep_no_place_from_new_ones():
+    stream = Stream()
+    crowd = [Person(100 + 4 * number, 30 + 52 * number, 40, 30) for number in range(5)]
+    for person in crowd:
+        stream.mesh.presence[person.grey] = 0.0
+    assert len(stream.see(ANNE, *crowd, frames=8).unclear) == len(crowd)
+    assert len(stream.see(ANNE, BEN, *crowd, frames=8).others) == 1
+
+
 def test_a_target_that_loses_presence_is_not_shown_for_that_frame():
     stream = Stream()
     first = stream.see(ANNE).target
