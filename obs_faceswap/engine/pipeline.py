@@ -10,7 +10,15 @@ import cv2
 import numpy as np
 
 from obs_faceswap.engine.crop import templates
-from obs_faceswap.engine.crop.align import cut, cut_face, in_frame_pixels, scale_of, to_crop, warp_for
+from obs_faceswap.engine.crop.align import (
+    cut,
+    cut_face,
+    in_frame_pixels,
+    resized,
+    scale_of,
+    to_crop,
+    warp_for,
+)
 from obs_faceswap.engine.crop.front import Front
 from obs_faceswap.engine.crop.front import load as load_front
 from obs_faceswap.engine.crop.masking import face_masks
@@ -23,13 +31,14 @@ from obs_faceswap.engine.find.assignment import slots_of, wearing
 from obs_faceswap.engine.find.finder import Found
 from obs_faceswap.engine.find.networks import Networks
 from obs_faceswap.engine.finish import still
-from obs_faceswap.engine.finish.debug_view import DebugDrawing, Seen, Steps
+from obs_faceswap.engine.finish.debug_view import DebugDrawing
 from obs_faceswap.engine.finish.fill import fill
 from obs_faceswap.engine.finish.look import Look
 from obs_faceswap.engine.finish.merge import cover_region
 from obs_faceswap.engine.finish.poisson import seamless
 from obs_faceswap.engine.finish.policy import NoFacePolicy, Step
 from obs_faceswap.engine.finish.reproject import reprojected
+from obs_faceswap.engine.finish.seen import Seen, Steps
 from obs_faceswap.engine.live.governor import Plan
 from obs_faceswap.engine.live.loader import explain
 from obs_faceswap.engine.runtime.providers import usable_processors
@@ -141,9 +150,7 @@ class Pipeline:
         try:
             with watch(Stage.OCCLUSION):
                 faces = [aligned.face for aligned in cuts if not self._wardrobe.fills_frame]
-                visible = self._front.visible(
-                    picture, faces, frame.timestamp_ns, settings, plan.front_every
-                )
+                visible = self._front.visible(picture, faces, frame.timestamp_ns, settings, plan.front_every)
         except _FRAME_ERRORS as error:  # what lies before a face must not be guessed
             cuts, fault = [], _noted(error)
         return Begun(settings, frame.timestamp_ns, found, tuple(cuts), fault, watch.stages_ms, visible)
@@ -252,10 +259,12 @@ class Pipeline:
     def _aligned(
         self, picture: Picture, target: Face, settings: Settings, limit_px: int | None
     ) -> AlignedFace:
+        _require_numbers(target)
         worn = self._wardrobe.of(target)
-        side_px = 1 / scale_of(_warp(worn, target, 1, picture, settings))
+        place = _place(worn, target, picture, settings)
+        side_px = 1 / scale_of(place)
         size = worn.swapper.crop_size(min(side_px, limit_px) if limit_px else side_px)
-        warp = _warp(worn, target, size, picture, settings)
+        warp = resized(place, size)
         if worn.swapper.is_upright:
             warp = in_frame_pixels(warp)
             crop = cut_face(picture, warp, target.landmarks)
@@ -372,14 +381,14 @@ def _own_fault(error: Exception | None) -> Exception | None:
     return None if isinstance(error, (FaceError, FaceUnseenError)) else error
 
 
-def _warp(worn: Worn, target: Face, size: int, picture: Picture, settings: Settings) -> Warp:
-    """The crop of a face where its swapper wants it."""
+def _place(worn: Worn, target: Face, picture: Picture, settings: Settings) -> Warp:
+    """The crop of a face where its swapper wants it, with a side of 1."""
     place = (settings.coverage, settings.align_x, settings.align_y)
     if worn.template is not None:
-        return templates.placed(worn.template, target.landmarks, size, *place)
+        return templates.placed(worn.template, target.landmarks, 1, *place)
     if worn.kind is FaceKind.DFM:
-        return warp_at(target, size, (picture.width, picture.height), place_of(settings))
-    return warp_for(target.landmarks, size, *place)
+        return warp_at(target, 1, (picture.width, picture.height), place_of(settings))
+    return warp_for(target.landmarks, 1, *place)
 
 
 def _cover_others(frame: Frame, begun: Begun) -> None:
@@ -396,6 +405,8 @@ def _cover_others(frame: Frame, begun: Begun) -> None:
 
 def _around(landmarks: Points) -> Points:
     """A face's box, larger: the face may have moved since it was seen."""
+    if not np.isfinite(landmarks).all():
+        return landmarks
     low, high = landmarks.min(axis=0), landmarks.max(axis=0)
     return np.asarray([low - (high - low) * _MOVED, high + (high - low) * _MOVED], np.float32)
 
@@ -407,7 +418,17 @@ def _cover_bare(frame: Frame, begun: Begun, done: set[int]) -> bool:
     bare = [face.landmarks for face in begun.found.targets if face.track_id not in done]
     for landmarks in bare:
         cover_region(frame, landmarks)
-    return all(float(np.ptp(landmarks, axis=0).min()) > _NO_SIZE_PX for landmarks in bare)
+    return all(_has_size(landmarks) for landmarks in bare)
+
+
+def _has_size(landmarks: Points) -> bool:
+    return bool(np.isfinite(landmarks).all()) and float(np.ptp(landmarks, axis=0).min()) > _NO_SIZE_PX
+
+
+def _require_numbers(face: Face) -> None:
+    """Raises FaceError for a face of which nothing can be computed."""
+    if not (np.isfinite(face.landmarks).all() and np.isfinite(face.depth).all()):
+        raise FaceError("A face's points are no numbers. Expected finite positions in the picture.")
 
 
 def _checked(swapped: SwappedFace, aligned: AlignedFace) -> SwappedFace:

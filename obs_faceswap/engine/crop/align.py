@@ -80,6 +80,13 @@ def in_frame_pixels(warp: Warp) -> Warp:
     return Warp(np.column_stack([np.eye(2), -corner]).astype(np.float32), warp.size)
 
 
+def resized(warp: Warp, size: int) -> Warp:
+    """The same crop with another side, px."""
+    # Pixel u of a crop has its center at (u + 0.5) / side of it.
+    matrix = (warp.matrix.astype(np.float64) + ((0, 0, 0.5), (0, 0, 0.5))) * (size / warp.size)
+    return Warp((matrix - ((0, 0, 0.5), (0, 0, 0.5))).astype(np.float32), size)
+
+
 def scale_of(warp: Warp) -> float:
     """Crop pixels a frame pixel."""
     return float(np.hypot(warp.matrix[0, 0], warp.matrix[1, 0]))

@@ -89,7 +89,8 @@ class Picture:
         """
         if self._is_copied(matrix):
             return self.rectangle(-int(matrix[0, 2]), -int(matrix[1, 2]), side, side).copy()
-        finer = 1 / max(math.sqrt(abs(float(np.linalg.det(matrix[:, :2].astype(np.float64))))), 1e-6)
+        (a, b, _), (c, d, _) = matrix.tolist()
+        finer = 1 / max(math.sqrt(abs(a * d - b * c)), 1e-6)
         wanted = _halvings(finer)
         part, factor = self.reduced(roi := self._shown(matrix, side, wanted), wanted)
         moved = _moved(matrix, roi, factor)
@@ -102,7 +103,8 @@ class Picture:
     @staticmethod
     def _is_copied(matrix: Matrix) -> bool:
         """Whether an affine moves by whole pixels and does nothing else."""
-        return bool((matrix[:, :2] == np.eye(2)).all() and (matrix[:, 2] == np.round(matrix[:, 2])).all())
+        (a, b, x), (c, d, y) = matrix.tolist()
+        return bool((a, b, c, d) == (1, 0, 0, 1) and x == round(x) and y == round(y))
 
     def rectangle(self, x0: int, y0: int, width: int, height: int) -> ImageBGR:
         """A part in the picture's own pixels, which may reach beyond it: there its border is repeated.
@@ -121,17 +123,17 @@ class Picture:
     def _shown(self, matrix: Matrix, side: int, finer: float) -> Roi:
         """The part of the picture that a crop shows, and a margin; never empty, in whole small pixels."""
         last, margin = side - 1, _KERNEL * max(1.0, finer)
-        corners = inverted([(0, 0), (last, 0), (0, last), (last, last)], matrix)
-        low, high = corners.min(axis=0) - margin, corners.max(axis=0) + margin + 1
-        limits = np.array([self.width, self.height])
         step = 2 * _factor(finer)  # chroma begins there too, and a still face is averaged alike in all frames
-        x0, y0 = (np.clip(low, 0, limits - 1).astype(int) // step * step).tolist()
-        x1, y1 = (-(-np.clip(high, 1, limits).astype(int) // step) * step).tolist()
-        return x0, y0, min(max(x1, x0 + 1), self.width), min(max(y1, y0 + 1), self.height)
+        corners = inverted([(0, 0), (last, 0), (0, last), (last, last)], matrix).T.tolist()
+        (x0, x1), (y0, y1) = (
+            _stretch(min(places) - margin, max(places) + margin + 1, limit, step)
+            for places, limit in zip(corners, (self.width, self.height), strict=True)
+        )
+        return x0, y0, x1, y1
 
     def thumbnail(self, size_wh: tuple[int, int]) -> npt.NDArray[np.uint8]:
         """The whole picture's brightness, tiny and rough: of some rows and columns only."""
-        step = max(1, min(self.width, self.height) // 180)
+        step = max(1, min(self.width, self.height) // 90)
         rough = np.ascontiguousarray(pixels.brightness(self.frame)[::step, ::step])
         return np.asarray(cv2.resize(rough, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
 
@@ -142,11 +144,18 @@ def _inside(start: int, length: int, limit: int) -> tuple[int, int]:
     return first, max(min(start + length, limit), first + 1)
 
 
+def _stretch(low: float, high: float, limit: int, step: int) -> tuple[int, int]:
+    """What of a stretch lies in 0..limit, in whole steps; never empty."""
+    first = int(min(max(low, 0.0), limit - 1.0)) // step * step
+    last = -(-int(min(max(high, 1.0), float(limit))) // step) * step
+    return first, min(max(last, first + 1), limit)
+
+
 def inverted(points: npt.ArrayLike, matrix: Matrix) -> Points:
     """The points (N, 2) that an affine (2, 3) takes to the ones given."""
-    linear = matrix[:, :2].astype(np.float64)
-    moved = np.asarray(points, np.float64) - matrix[:, 2]
-    return np.linalg.solve(linear, moved.T).T.astype(np.float32)
+    (a, b, x), (c, d, y) = matrix.tolist()
+    back = np.array([[d, -c], [-b, a]]) / (a * d - b * c)  # to be multiplied from the right
+    return np.asarray((np.asarray(points, np.float64) - (x, y)) @ back, np.float32)
 
 
 def _factor(most: float) -> int:
@@ -175,7 +184,8 @@ def _rows_of(frame: Frame) -> ImageBGR:
 
 def _moved(matrix: Matrix, roi: Roi, factor: int) -> Matrix:
     """An affine from the picture as one from a part of it that was averaged down."""
-    linear = matrix[:, :2].astype(np.float64)
+    (a, b, x), (c, d, y) = matrix.tolist()
     # Small pixel u has its center at start + u * factor in the picture.
-    start = np.array(roi[:2]) + (factor - 1) / 2
-    return np.column_stack([linear * factor, linear @ start + matrix[:, 2]]).astype(np.float32)
+    left, top = (start + (factor - 1) / 2 for start in roi[:2])
+    rows = (a * factor, b * factor, a * left + b * top + x), (c * factor, d * factor, c * left + d * top + y)
+    return np.array(rows, np.float32)

@@ -106,11 +106,14 @@ class Track:
     _smooth: Floats | None = None
     _smooth_s: float = 0.0
     _before: tuple[Points, Floats, float, float] | None = None
+    _boxed: tuple[Points, Floats] | None = None  # the points that the box is around, and the box
 
     @property
     def box(self) -> Floats:
         """x0, y0, x1, y1 around the points."""
-        return box_of(self.points)
+        if self._boxed is None or self._boxed[0] is not self.points:
+            self._boxed = self.points, box_of(self.points)
+        return self._boxed[1]
 
     @property
     def is_lost(self) -> bool:
@@ -120,7 +123,8 @@ class Track:
     @property
     def size_px(self) -> float:
         """Mean of the box's sides."""
-        return float((self.box[2:] - self.box[:2]).mean())
+        x0, y0, x1, y1 = self.box.tolist()
+        return float(x1 - x0 + y1 - y0) / 2
 
     def update(self, points: Points, depth: Floats, presence: float, now_s: float) -> None:
         """Takes a new sighting."""
