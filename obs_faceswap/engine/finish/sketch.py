@@ -14,6 +14,11 @@ from obs_faceswap.engine.types import Frame, ImageBGR, Points
 
 Color: TypeAlias = tuple[int, int, int]  # blue, green, red, 0..255
 
+GREEN, AMBER, RED = (110, 220, 90), (50, 180, 255), (90, 90, 250)
+CYAN, MAGENTA = (235, 205, 60), (235, 110, 245)
+WHITE, GRAY, DARK = (245, 245, 245), (170, 170, 170), (34, 30, 28)
+SHADE = 0.65  # the light that is taken from what lies behind text
+
 _POINT_BITS = 3  # OpenCV draws at fractions of a pixel given as whole numbers
 _FAR_PX = 1 << 15  # beyond any frame, and small enough for these
 _FULL = 255
