@@ -46,19 +46,15 @@ _CLOSED = ((36, 42), (42, 48), (48, 60), (60, 68))
 
 def draw_face(frame: Frame, face: Face, seen: Seen, lettering: Lettering) -> None:
     """A face's box, landmarks, crop and masks, and what became of it."""
-    width = max(1, lettering.size_px // 8)
+    width = _width(lettering)
     label, color = _label(face, seen)
     low, high = face.landmarks.min(axis=0), face.landmarks.max(axis=0)
     where = _place_of_label(frame, low, label, lettering)
     aligned = seen.cut_of(face)
     corners = _square(aligned.warp) if aligned is not None else face.landmarks
-    around = np.vstack([low, high, corners, np.reshape(where, (2, 2))])
-    roi = pixels.region(
-        frame, (around.min(axis=0) - 2 * width).tolist(), (around.max(axis=0) + 2 * width).tolist()
-    )
-    if roi is None:
+    sketch = _sketch(frame, np.vstack([low, high, corners, np.reshape(where, (2, 2))]), width)
+    if sketch is None:
         return
-    sketch = Sketch(frame, roi)
     if aligned is not None:
         _draw_crop(sketch, aligned, seen, width)
     if not seen.is_lost(face):
@@ -66,6 +62,29 @@ def draw_face(frame: Frame, face: Face, seen: Seen, lettering: Lettering) -> Non
     sketch.line(_rectangle(low, high), color, width, closed=True)
     _write_label(sketch, where, label, color, lettering)
     sketch.put()
+
+
+def draw_unclear(frame: Frame, box: Points, lettering: Lettering) -> None:
+    """A box (2, 2) that is covered in case a face is in it."""
+    label, width = ["covered: seen by the detector alone"], _width(lettering)
+    where = _place_of_label(frame, box[0], label, lettering)
+    sketch = _sketch(frame, np.vstack([box, np.reshape(where, (2, 2))]), width)
+    if sketch is not None:
+        sketch.line(_rectangle(*box), AMBER, width, closed=True)
+        _write_label(sketch, where, label, AMBER, lettering)
+        sketch.put()
+
+
+def _width(lettering: Lettering) -> int:
+    """How wide lines are, in pixels."""
+    return max(1, lettering.size_px // 8)
+
+
+def _sketch(frame: Frame, points: Points, width: int) -> Sketch | None:
+    """What lies around points; None outside the frame."""
+    low, high = points.min(axis=0) - 2 * width, points.max(axis=0) + 2 * width
+    roi = pixels.region(frame, low.tolist(), high.tolist())
+    return None if roi is None else Sketch(frame, roi)
 
 
 def _draw_crop(sketch: Sketch, aligned: AlignedFace, seen: Seen, width: int) -> None:

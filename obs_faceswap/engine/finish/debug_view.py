@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from obs_faceswap.engine.crop.picture import Picture
-from obs_faceswap.engine.finish.debug_faces import draw_face
+from obs_faceswap.engine.finish.debug_faces import draw_face, draw_unclear
 from obs_faceswap.engine.finish.debug_pictures import strip_of
 from obs_faceswap.engine.finish.pixels import Roi
 from obs_faceswap.engine.finish.seen import Seen, Steps
@@ -26,6 +26,7 @@ from obs_faceswap.engine.finish.sketch import (
     Lettering,
     Sketch,
 )
+from obs_faceswap.engine.settings import covers_other_faces
 from obs_faceswap.engine.steps import Stage, Stopwatch
 from obs_faceswap.engine.types import AlignedFace, Frame, Result, Shown
 
@@ -76,9 +77,7 @@ class DebugDrawing:
         self._picture = Picture(frame, self._picture)
         strip = strip_of(self._picture, seen, lettering)  # before anything is drawn over what it shows
         if not seen.is_filled:
-            for face in (*seen.begun.found.others, *seen.begun.found.targets):
-                if np.isfinite(face.landmarks).all():
-                    draw_face(frame, face, seen, lettering)
+            _draw_faces(frame, seen, lettering)
         if strip is not None:
             top = frame.height - len(strip)
             sketch = Sketch(frame, (0, top, strip.shape[1], frame.height))
@@ -141,6 +140,17 @@ class DebugDrawing:
         first = [("   ".join(filter(None, (size, rate))), WHITE), (shown.capitalize(), _OF_SHOWN[shown])]
         lines = [*first, *((line, AMBER) for line in told), (f"{total_ms:.1f} ms for a frame", WHITE)]
         return [(lettering.fitting(text, width), color) for text, color in lines]
+
+
+def _draw_faces(frame: Frame, seen: Seen, lettering: Lettering) -> None:
+    """Everybody in a frame, who is swapped last: on top."""
+    found = seen.begun.found
+    if covers_other_faces(seen.begun.settings):
+        for box in found.unclear:
+            draw_unclear(frame, box, lettering)
+    for face in (*found.others, *found.targets):
+        if np.isfinite(face.landmarks).all():
+            draw_face(frame, face, seen, lettering)
 
 
 def _steady(means: dict[str, float], times: Mapping[str, float]) -> None:

@@ -20,6 +20,7 @@ from fake_engine import (
 from obs_faceswap.engine.errors import ModelError
 from obs_faceswap.engine.find.finder import Found
 from obs_faceswap.engine.finish import pixels
+from obs_faceswap.engine.finish.policy import GOOD_FRAMES
 from obs_faceswap.engine.finish.sketch import Lettering, Sketch
 from obs_faceswap.engine.formats import PixelFormat
 from obs_faceswap.engine.settings import CameraFit, ColorTransfer, Cover, DebugView, Settings
@@ -28,6 +29,7 @@ from obs_faceswap.engine.types import Shown
 
 OFF = Settings(color_transfer=ColorTransfer.NONE, camera_match=CameraFit.OFF)
 ON = replace(OFF, debug_view=DebugView.PREVIEW)
+BOX = np.array([(200, 50), (260, 130)], np.float32)
 SIZES = [(320, 180), (180, 320), (640, 480), (1920, 1080), (3840, 2160)]
 
 
@@ -151,6 +153,22 @@ def test_it_shows_no_more_of_the_live_face_than_the_frame_without_it(cover, foun
     assert of_live(strip[:, : 5 * 48]) <= of_live(plain) // 6  # of the merged picture, smaller than the frame
 
 
+def test_a_swap_that_is_not_shown_yet_is_in_no_picture():
+    swapper = FakeSwapper()
+    swapper.swap = lambda aligned: replace(painted(128), crop=aligned.crop)  # it is the live picture
+    hidden = replace(ON, cover=Cover.HIDE)
+    engine = pipeline_of(NOBODY, SEEN, swapper=swapper)
+    assert engine.process(frame_of(), hidden).shown is Shown.COVERED
+    frame = marked()
+    assert engine.process(frame, hidden).shown is Shown.COVERED
+    assert of_live(pixels.to_bgr(frame)) == 0
+    for _ in range(GOOD_FRAMES):
+        frame = marked()
+        last = engine.process(frame, hidden).shown
+    assert last is Shown.SWAPPED
+    assert of_live(pixels.to_bgr(frame)[-40:, 40:80]) > 100
+
+
 def test_the_live_crop_is_shown_where_the_user_shows_the_original():
     shown, _ = swapped(settings=replace(ON, cover=Cover.ORIGINAL), frame=marked())
     hidden, _ = swapped(settings=ON, frame=marked())
@@ -190,6 +208,7 @@ def texts(written):
         (Found(TARGET, [replace(OTHER, doubt=0.2)]), {}, ["#2: covered: no face for sure"]),
         (Found(TARGET, [OTHER]), {"other_faces": "leave"}, ["#2: left: not chosen"]),
         (Found(TARGET, [OTHER], lost=(OTHER,)), {}, ["#2: lost, looked for here"]),
+        (Found(TARGET, [], unclear=(BOX,)), {}, ["covered: seen by the detector alone"]),
         (NOBODY, {}, ["Covered", "No face is seen."]),
         (NOBODY, {"cover": "original"}, ["Original"]),
     ],
