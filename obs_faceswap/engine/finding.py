@@ -7,6 +7,7 @@ from obs_faceswap.engine.options import PEOPLE, TRACKING, Kind, Shown, declare, 
 
 ANYBODY = "*"  # a person's setting: whoever comes next in the order
 NO_RECOGNIZER = "off"
+FIVE_POINTS = "detector"  # a landmarker: none but the detector
 
 WHO: Any = declare(
     Kind.CHOICE, Who.CHOSEN, "Swap",
@@ -121,8 +122,9 @@ SEARCH_EVERY: Any = number(
 LANDMARKER: Any = declare(
     Kind.NETWORK, "", "Network to follow faces",
     "Automatic is MediaPipe's face mesh. Or a network of 68, 106, 468 or 478 points in the folder of "
-    "networks; see docs/models.md.", TRACKING,
-    choices=(("", "Automatic"),), deepfacelive="marker_type Google FaceMesh",
+    "networks; see docs/models.md. The detector's five points know no expression.", TRACKING,
+    choices=(("", "Automatic"), (FIVE_POINTS, "The five points of the network that finds faces")),
+    deepfacelive="marker_type Google FaceMesh",
 )  # fmt: skip
 LANDMARKS_DEVICE: Any = stage_device(
     "Device to follow faces",

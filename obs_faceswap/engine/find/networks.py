@@ -9,6 +9,7 @@ from obs_faceswap.engine.errors import ModelMissingError
 from obs_faceswap.engine.find.detect import detector_for
 from obs_faceswap.engine.find.enroll import NO_RECOGNIZER, Enroller
 from obs_faceswap.engine.find.finder import FaceFinder
+from obs_faceswap.engine.find.five_points import FivePoints
 from obs_faceswap.engine.find.identity import Identities, Roster
 from obs_faceswap.engine.find.landmarkers import landmarker_for
 from obs_faceswap.engine.find.recognize import Recognizer, fingerprint
@@ -39,23 +40,23 @@ class Networks:
     def __init__(self, settings: Settings, models_from: Path | None = None) -> None:
         """Loads them, where no other stream has; raises ModelError or ProviderError."""
         with ExitStack() as loaded:
-            detector = _loaded(loaded, detector_path(settings, models_from), device_of(settings, "detector"))
-            mesh = _loaded(loaded, landmarker_path(settings, models_from), device_of(settings, "landmarks"))
+            found = _loaded(loaded, detector_path(settings, models_from), device_of(settings, "detector"))
+            points = landmarker_path(settings, models_from)
+            followed = _loaded(loaded, points, device_of(settings, "landmarks")) if points else found
             path = recognizer_path(settings, models_from)
             judge = _loaded(loaded, path, device_of(settings, "recognizer")) if path is not None else None
             recognizer = Recognizer(judge) if judge is not None else None
             label = fingerprint(path) if path is not None else ""
-            self.finder = FaceFinder(
-                detector_for(detector, int(settings.detection_size)), landmarker_for(mesh),
-                Identities(recognizer, Roster(label)),
-            )  # fmt: skip
+            detector = detector_for(found, int(settings.detection_size))
+            mesh = landmarker_for(followed) if points else FivePoints(detector)
+            self.finder = FaceFinder(detector, mesh, Identities(recognizer, Roster(label)))
             self.enroller = Enroller(recognizer, label)
             self._sessions = loaded.pop_all()
-        self.provider = mesh.provider
-        self.stages = {"faces found": detector.provider, "faces followed": mesh.provider}
+        self.provider = followed.provider
+        self.stages = {"faces found": found.provider, "faces followed": followed.provider}
         if judge is not None:
             self.stages["people told apart"] = judge.provider
-        told = [session.notice for session in (detector, mesh, judge) if session is not None]
+        told = [session.notice for session in (found, followed, judge) if session is not None]
         if path is None and settings.who is Who.KNOWN:
             told.append(NO_RECOGNIZER)
         self.notice = " ".join(dict.fromkeys(filter(None, told)))
@@ -79,8 +80,10 @@ def detector_path(settings: Settings, models_from: Path | None) -> Path:
     return models.find_detector(models_from)
 
 
-def landmarker_path(settings: Settings, models_from: Path | None) -> Path:
-    """The file of the network that follows faces; raises ModelError."""
+def landmarker_path(settings: Settings, models_from: Path | None) -> Path | None:
+    """The file of the network that follows faces, or None for the one that finds them; raises ModelError."""
+    if settings.landmarker == finding.FIVE_POINTS:
+        return None
     if settings.landmarker:
         own = models.own_folders(models_from)
         return own_networks.find(settings.landmarker, own, own_networks.LANDMARKERS).path

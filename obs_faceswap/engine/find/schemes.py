@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from obs_faceswap.engine.crop.align import CANONICAL_FACE
+from obs_faceswap.engine.crop.templates import five_points
 from obs_faceswap.engine.types import Points
 
 Floats = npt.NDArray[np.float32]
@@ -37,6 +38,7 @@ _PAIRS_OF_106 = (
 )  # fmt: skip
 
 _REACH_CM = 2.0  # how far a point's expression is carried over; the canonical face is 15 cm wide
+_REACH_OF_FIVE_CM = 3.0
 _RIDGE = 0.02  # of the interpolation: the points found are not exact
 
 
@@ -78,18 +80,49 @@ def mesh_of_68(points: Points) -> tuple[Points, Floats, float]:
     return landmarks.astype(np.float32), (depth - depth.mean()).astype(np.float32), min(unlike, 1.0)
 
 
+def mesh_of_5(points: Points) -> tuple[Points, Floats, float]:
+    """A mesh from eyes, nose and mouth corners, as `mesh_of_68` makes one from 68 points.
+
+    So few points would also fit a skewed head, so it is held to be none: scaled, turned and moved.
+
+    Args:
+        points: (5, 2) in pixels, see `templates.five_points`.
+    """
+    seen = points.astype(np.float64)
+    if not (np.isfinite(seen).all() and np.ptp(seen, axis=0).max() > 1e-3):
+        return np.zeros((len(CANONICAL_FACE), 2), np.float32), np.zeros(len(CANONICAL_FACE), np.float32), 1.0
+    middle, spread = seen.mean(axis=0), float(((seen - seen.mean(axis=0)) ** 2).sum())
+    view = np.linalg.lstsq(_FIVE, seen - middle, rcond=None)[0].T  # (2, 3)
+    turn, scales, axes = np.linalg.svd(view, full_matrices=False)
+    right, down = turn @ axes
+    scale = float(scales.mean())
+    left = seen - middle - scale * _FIVE @ np.array([right, down]).T
+    landmarks = middle + scale * _AROUND_FIVE @ np.array([right, down]).T + _CARRY_FIVE @ left
+    depth = scale * _AROUND_FIVE @ np.cross(right, down)
+    unlike = float(np.sqrt((left**2).sum() / spread))
+    return landmarks.astype(np.float32), (depth - depth.mean()).astype(np.float32), min(unlike, 1.0)
+
+
 def _with_ones(points: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
     return np.column_stack([points, np.ones(len(points))]).astype(np.float64)
 
 
-def _nearness(points: Floats, others: Floats) -> npt.NDArray[np.float64]:
+def _nearness(points: Floats, others: Floats, reach_cm: float) -> npt.NDArray[np.float64]:
     """(N, M): 1 for the same place on the canonical face, falling with the distance."""
     apart = np.linalg.norm(points[:, None] - others[None], axis=2)
-    return np.asarray(np.exp(-((apart / _REACH_CM) ** 2) / 2), np.float64)
+    return np.asarray(np.exp(-((apart / reach_cm) ** 2) / 2), np.float64)
+
+
+def _carrying(points: Floats, reach_cm: float) -> npt.NDArray[np.float64]:
+    """(468, N): what of the points' expression each point of the mesh takes over."""
+    known = _nearness(points, points, reach_cm) + _RIDGE * np.eye(len(points))
+    return _nearness(CANONICAL_FACE, points, reach_cm) @ np.linalg.inv(known)
 
 
 _SPARSE = CANONICAL_FACE[list(IBUG_68_IN_MESH)]
 _KNOWN, _ALL = _with_ones(_SPARSE), _with_ones(CANONICAL_FACE)
-_CARRY = _nearness(CANONICAL_FACE, _SPARSE) @ np.linalg.inv(
-    _nearness(_SPARSE, _SPARSE) + _RIDGE * np.eye(len(_SPARSE))
-)
+_CARRY = _carrying(_SPARSE, _REACH_CM)
+_FIVE_ON_FACE = five_points(CANONICAL_FACE)
+_FIVE = (_FIVE_ON_FACE - _FIVE_ON_FACE.mean(axis=0)).astype(np.float64)
+_AROUND_FIVE = (CANONICAL_FACE - _FIVE_ON_FACE.mean(axis=0)).astype(np.float64)
+_CARRY_FIVE = _carrying(_FIVE_ON_FACE, _REACH_OF_FIVE_CM)

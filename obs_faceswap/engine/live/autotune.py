@@ -126,7 +126,9 @@ def propose(timings: tuple[Timing, ...], settings: Settings) -> Tuning:
     ms = {stage: _ms(timing) for stage, timing in best.items()}
     looks = 1.0 if settings.occlusion is Occlusion.NETWORK else _LOOKS_FOR_HANDS
     front_ms = looks * ms.get(Stage.OCCLUSION, 0.0)
-    frame_ms = _SEARCHES * ms[Stage.DETECTOR] + ms[Stage.LANDMARKS] + front_ms + _ms(rest)
+    frame_ms = (
+        _SEARCHES * ms[Stage.DETECTOR] + ms.get(Stage.LANDMARKS, ms[Stage.DETECTOR]) + front_ms + _ms(rest)
+    )
     swap_ms = ms[Stage.SWAP] + ms.get(Stage.ENHANCER, 0)
     return Tuning(
         timings,

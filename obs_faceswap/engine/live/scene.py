@@ -66,6 +66,7 @@ class Scene:
         """Those with a device that the settings ask for; raises ModelError where a network is missing."""
         settings, models_from = self._settings, self._models_from
         asked = {
+            Stage.LANDMARKS: networks.landmarker_path(settings, models_from) is not None,
             Stage.OCCLUSION: bool(front.paths(settings, models_from)),
             Stage.RECOGNIZER: networks.recognizer_path(settings, models_from) is not None,
             Stage.ENHANCER: self._is_enhanced(),
@@ -103,7 +104,10 @@ class Scene:
 
     @contextmanager
     def _landmarks(self, device: str) -> Iterator[Run]:
-        with _loaded(networks.landmarker_path(self._settings, self._models_from), device) as session:
+        path = networks.landmarker_path(self._settings, self._models_from)
+        if path is None:
+            raise ProviderError("The detector follows faces.")
+        with _loaded(path, device) as session:
             mesh, square = landmarker_for(session), roi_of_landmarks(self._face.landmarks)
             yield lambda: mesh.find(self._picture, *square)
 

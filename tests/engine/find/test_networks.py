@@ -10,6 +10,7 @@ from obs_faceswap.engine.find import networks
 from obs_faceswap.engine.find.detect import detector_for
 from obs_faceswap.engine.find.detectors.blazeface import BlazeFace
 from obs_faceswap.engine.find.detectors.yunet import YuNet
+from obs_faceswap.engine.find.five_points import FivePoints
 from obs_faceswap.engine.find.landmarkers import landmarker_for
 from obs_faceswap.engine.find.landmarks import FaceMesh
 from obs_faceswap.engine.find.networks import Networks
@@ -119,6 +120,13 @@ def test_what_tells_people_apart(load, chosen, length):
     assert (found and found._session.outputs[0].shape[-1]) == length
     assert loaded.finder._identities.is_on is (length is not None)
     assert ("No recognition network" in loaded.notice) is (length is None and "who" in chosen)
+
+
+def test_a_detector_can_follow_faces_too(load):
+    loaded = load(replace(CPU, detector="my_yunet", landmarker="detector"))
+    assert isinstance(loaded.finder._mesh, FivePoints)
+    assert loaded.finder._mesh._detector is loaded.finder._detector
+    assert loaded.stages["faces followed"] == loaded.stages["faces found"] == loaded.provider
 
 
 @pytest.mark.parametrize(

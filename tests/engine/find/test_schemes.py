@@ -6,10 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from obs_faceswap.engine.crop.align import CANONICAL_FACE
+from obs_faceswap.engine.crop.templates import five_points
 from obs_faceswap.engine.find.schemes import (
     IBUG_68_IN_MESH,
     five_of_68,
     insight_106_to_68,
+    mesh_of_5,
     mesh_of_68,
     mesh_to_68,
 )
@@ -35,6 +37,23 @@ def test_a_turned_head_is_found_again_from_its_68_points(yaw, pitch, roll):
     np.testing.assert_allclose(landmarks, head[:, :2], atol=0.05)
     np.testing.assert_allclose(depth, head[:, 2] - head[:, 2].mean(), atol=0.5)
     assert unlike < 1e-3
+
+
+@given(st.floats(-0.6, 0.6), st.floats(-0.4, 0.4), st.floats(-3, 3))
+def test_a_turned_head_is_found_again_from_its_five_points(yaw, pitch, roll):
+    head = turned_head(yaw, pitch, roll)
+    landmarks, depth, unlike = mesh_of_5(five_points(head[:, :2]))
+    np.testing.assert_allclose(landmarks, head[:, :2], atol=0.1)
+    np.testing.assert_allclose(depth, head[:, 2] - head[:, 2].mean(), atol=0.5)
+    assert unlike < 1e-3
+
+
+@pytest.mark.parametrize("points", [np.zeros((5, 2)), np.full((5, 2), np.nan), np.full((5, 2), np.inf)])
+def test_five_points_that_are_none_are_no_face(points):
+    landmarks, depth, unlike = mesh_of_5(points.astype(np.float32))
+    assert np.isfinite(landmarks).all()
+    assert np.isfinite(depth).all()
+    assert unlike == 1
 
 
 def test_an_open_mouth_is_carried_over_to_the_lips_between_the_points():

@@ -188,6 +188,13 @@ def test_the_users_own_networks_are_measured_too(networks, home, monkeypatch):
     assert all(timing.ms for timing in found.timings)
 
 
+def test_a_detector_that_follows_faces_counts_for_each_frame(networks):
+    settings = replace(networks, landmarker="detector")
+    assert Stage.LANDMARKS not in scene.Scene(settings, None).stages
+    known = tuple(timing for timing in timings({CPU: 10.0}) if timing.stage is not Stage.LANDMARKS)
+    assert "8.0 ms of it without its swap" in propose(known, settings).reasons[-1]
+
+
 def test_an_animated_picture_is_not_enhanced(networks, monkeypatch):
     animator = OwnNetwork("lia", networks.face_file, Role.ANIMATOR)
     monkeypatch.setattr(scene.own_networks, "find", lambda *_given: animator)
