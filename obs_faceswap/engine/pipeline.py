@@ -283,8 +283,9 @@ class Pipeline:
         """Makes the frame what the policy says, and keeps a swap for the next time there is none."""
         action = self._policy.step(has_swap, frame.timestamp_ns / _NANOSECONDS)
         if action.step is Step.SHOW:
-            self._last_swap.keep(frame)
+            self._last_swap.keep(frame, borrows=frame.stays and self._debug is None)
             return Shown.SWAPPED
+        self._last_swap.own()
         if action.step is Step.ORIGINAL:
             return Shown.ORIGINAL
         has_still = self._last_swap.fits(frame)

@@ -33,7 +33,12 @@ class ColorSpace:
 
 @dataclass(slots=True)
 class Frame:
-    """A picture in its own pixel format. Planes are writable views of memory we own."""
+    """A picture in its own pixel format. Planes are writable views of memory we own.
+
+    Attributes:
+        stays: whether the planes keep what the engine made of them until it has finished the stream's next
+            frame, so that it need not keep a copy.
+    """
 
     format: PixelFormat
     width: int
@@ -44,6 +49,7 @@ class Frame:
     )
     flip: bool = False  # rows run from bottom to top
     timestamp_ns: int = 0
+    stays: bool = False
 
 
 class LandmarkScheme(StrEnum):

@@ -137,6 +137,23 @@ def test_a_frozen_frame_is_the_whole_last_swapped_frame():
     assert same(lost, copies(shown))
 
 
+@pytest.mark.parametrize("cover", [Cover.FREEZE_BLUR, Cover.ORIGINAL])
+def test_a_frame_that_stays_is_frozen_as_one_that_is_copied(cover):
+    """The memory of two frames in turns; a raw frame must not come back as a frozen one."""
+    found = SEEN, NOBODY, NOBODY, NOBODY, SEEN, SEEN, NOBODY, NOBODY
+    covers = [cover] * 2 + [Cover.FREEZE_BLUR] * 6
+    copied, borrowed = pipeline_of(*found), pipeline_of(*found)
+    memory = [frame_of(), frame_of()]
+    for number, cover_now in enumerate(covers):
+        fresh, used = frame_of(number), memory[number % 2]
+        for plane, own in zip(used.planes, fresh.planes, strict=True):
+            plane[:] = own
+        used.timestamp_ns, used.stays = fresh.timestamp_ns, True
+        settings = replace(PLAIN, cover=cover_now)
+        assert copied.process(fresh, settings).shown is borrowed.process(used, settings).shown
+        assert same(used, copies(fresh))
+
+
 def test_a_lost_face_is_frozen_faded_covered_and_comes_back_after_good_frames():
     engine = pipeline_of(SEEN, *[NOBODY] * 8, SEEN)
     shown = run(engine, PLAIN, 10 + GOOD_FRAMES - 1)

@@ -83,8 +83,11 @@ def in_frame_pixels(warp: Warp) -> Warp:
 def resized(warp: Warp, size: int) -> Warp:
     """The same crop with another side, px."""
     # Pixel u of a crop has its center at (u + 0.5) / side of it.
-    matrix = (warp.matrix.astype(np.float64) + ((0, 0, 0.5), (0, 0, 0.5))) * (size / warp.size)
-    return Warp((matrix - ((0, 0, 0.5), (0, 0, 0.5))).astype(np.float32), size)
+    matrix = warp.matrix.astype(np.float64)
+    matrix[:, 2] += 0.5
+    matrix *= size / warp.size
+    matrix[:, 2] -= 0.5
+    return Warp(matrix.astype(np.float32), size)
 
 
 def scale_of(warp: Warp) -> float:

@@ -1,5 +1,7 @@
 """Whole pictures that stand in for a swap: the last swapped one, the cover, nothing. In place, on planes."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -9,23 +11,35 @@ from obs_faceswap.engine.types import Frame, Plane
 
 
 class LastSwap:
-    """A copy of the newest swapped frame's planes; its memory is allocated once per format and size."""
+    """The newest swapped frame's planes: a copy, or for one frame long the planes themselves."""
 
     def __init__(self) -> None:
         self._key: tuple[object, ...] = ()
-        self._planes: list[Plane] = []
+        self._planes: Sequence[Plane] = ()
+        self._copy: list[Plane] = []  # memory of our own, of that format and size
+        self._borrows = False
 
-    def keep(self, frame: Frame) -> None:
-        """Copies the frame's planes."""
+    def keep(self, frame: Frame, borrows: bool = False) -> None:
+        """Keeps a frame: copies its planes, or borrows them until `own` is called or the next one is kept."""
         if self._key != _key(frame):
-            self._key, self._planes = _key(frame), [np.empty_like(plane, order="C") for plane in frame.planes]
-        for kept, plane in zip(self._planes, frame.planes, strict=True):
+            self._key, self._copy = _key(frame), []
+        self._planes, self._borrows = frame.planes, True
+        if not borrows:
+            self.own()
+
+    def own(self) -> None:
+        """Copies what was borrowed, which is going to change."""
+        if not self._borrows:
+            return
+        self._copy = self._copy or [np.empty_like(plane, order="C") for plane in self._planes]
+        for kept, plane in zip(self._copy, self._planes, strict=True):
             np.copyto(kept, plane)
+        self._planes, self._borrows = self._copy, False
 
     def fits(self, frame: Frame) -> bool:
         """Whether the copy can be shown in this frame's place; a new format or size forgets the copy."""
         if self._key != _key(frame):
-            self._key, self._planes = (), []
+            self._key, self._planes, self._copy, self._borrows = (), (), [], False
         return bool(self._planes)
 
     def show(self, frame: Frame, weight: float = 1.0) -> None:

@@ -31,6 +31,7 @@ class SlotFrames:
             color=self._color_of(meta.color),
             flip=bool(meta.color.flip),
             timestamp_ns=meta.timestamp_ns,
+            stays=True,  # a result is written over when a younger one was shown, see `Exchange.result_slot`
         )
 
     def _arrays(self, index: int) -> tuple[Plane, ...]:

@@ -75,22 +75,26 @@ class Subject:
 
 
 class Stream:
-    """A webcam's I420 frames, for ever: what the engine gets is a copy of its own, as from the exchange."""
+    """A webcam's I420 frames, for ever: what the engine gets is a copy of its own, as from the exchange.
+
+    Two frames share its memory by turns, so a frame stays until the next one is finished.
+    """
 
     def __init__(self, image: ImageBGR, frames: int = 12) -> None:
         """Makes the frames of one period of the swaying; the picture has even sides."""
         self._size_wh = image.shape[1], image.shape[0]
         turns = np.arange(frames) * 2 * np.pi / frames
         self._sources = [i420(np.roll(image, round(_SWAY_PX * np.sin(turn)), axis=1)) for turn in turns]
-        self._copy = np.empty_like(self._sources[0])
-        self._planes = planes_of(self._copy, *self._size_wh)
+        self._copies = [np.empty_like(self._sources[0]) for _ in range(2)]
+        self._planes = [planes_of(copy, *self._size_wh) for copy in self._copies]
         self._number = 0
 
     def next(self) -> Frame:
-        """The next frame; the memory of the one before is used again."""
+        """The next frame; the memory of the one before the last is used again."""
         number, self._number = self._number, self._number + 1
-        self._copy[:] = self._sources[number % len(self._sources)]
-        return Frame(PixelFormat.I420, *self._size_wh, self._planes, timestamp_ns=number * STEP_NS)
+        self._copies[number % 2][:] = self._sources[number % len(self._sources)]
+        planes, timestamp_ns = self._planes[number % 2], number * STEP_NS
+        return Frame(PixelFormat.I420, *self._size_wh, planes, timestamp_ns=timestamp_ns, stays=True)
 
 
 def i420(image: ImageBGR) -> npt.NDArray[np.uint8]:
