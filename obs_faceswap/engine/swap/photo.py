@@ -145,10 +145,12 @@ class PhotoSwapper:
         ratio = draw.ratios(shading, coarse[0], coarse[1])
         wide = draw.enlarged(alpha, shape)
         swapped = draw.remapped(texture, draw.enlarged(u, shape), draw.enlarged(v, shape))
+        plain = draw.smaller(swapped, times)
+        ratio = draw.colored(ratio, plain)
         swapped, tone = draw.shaded(swapped, ratio), None
         draw.mended(swapped, torn)
         if self._matches_light:
-            tone = self._light.step(draw.smaller(swapped, times), small, coarse[2])
+            tone = self._light.step(draw.shaded(plain, ratio), small, coarse[2])
         if self._eyes is Keep.YES:
             if tone is not None:
                 swapped, tone = np.asarray(cv2.transform(swapped, tone), np.uint8), None

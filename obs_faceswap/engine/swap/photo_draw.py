@@ -29,6 +29,8 @@ _MIDDLE = 0.3  # of the texture to each side; towards the ears a face is seen as
 _STEPS = 4  # of what was drawn coarser: less than that many pixels of it are blurred together
 _COARSE_PX = 96  # what is smooth or only measured needs no more pixels a side than about that
 _MASK_PX = 160  # and masks, which are made soft
+_GRAY_LIGHT = 0.75  # part of light and shadow that keeps colors' distance to gray instead of stretching it
+_BLACK = np.float32(8.0)  # of 255, below which a color is not stretched much
 
 # Gap between the lips, in parts of the distance of the outer eye corners, where a mouth begins to open and is
 # open: parted lips show 0.02 in the mesh when they are closed in the picture.
@@ -227,10 +229,20 @@ def ratios(shading: Floats, u: Floats, v: Floats) -> Floats:
     return _floats(cv2.remap(shading, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
 
 
+def colored(ratio: Floats, picture: ImageBGR) -> Floats:
+    """A ratio of brightness (H, W) as one of blue, green and red (H, W, 3), for a picture of that size.
+
+    Light mostly adds gray, and shadow takes it away: multiplied alone, skin glows orange or turns to ash.
+    """
+    change = ratio - 1
+    gray = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) * (change * np.float32(_GRAY_LIGHT))
+    own = 1 + change * np.float32(1 - _GRAY_LIGHT)
+    return np.asarray(own[..., None] + gray[..., None] / (picture + _BLACK), np.float32)
+
+
 def shaded(picture: ImageBGR, ratio: Floats) -> ImageBGR:
-    """A picture multiplied by a coarse field."""
-    height, width = picture.shape[:2]
-    wide = cv2.resize(cv2.cvtColor(ratio, cv2.COLOR_GRAY2BGR), (width, height))
+    """A picture multiplied by a coarse field of three channels."""
+    wide = cv2.resize(ratio, (picture.shape[1], picture.shape[0]))
     return np.asarray(cv2.multiply(picture, wide, dtype=cv2.CV_8U), np.uint8)
 
 

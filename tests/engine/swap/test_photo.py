@@ -126,6 +126,16 @@ def test_colors_are_matched_to_the_scene_unless_switched_off():
     )
 
 
+@pytest.mark.parametrize("light", [0.75, 1.3])
+def test_light_and_shadow_change_brightness_more_than_color(light):
+    skin = np.full((8, 8, 3), (90, 120, 170), np.uint8)
+    lit = draw.shaded(skin, draw.colored(np.full((4, 4), light, np.float32), skin[:4, :4]))
+    gray, wanted = (cv2.cvtColor(one, cv2.COLOR_BGR2GRAY).mean() for one in (lit, skin))
+    assert gray == pytest.approx(wanted * light, rel=0.05)
+    spread = float(np.ptp(lit, axis=2).mean()) / float(np.ptp(skin, axis=2).mean())
+    assert abs(spread - 1) < abs(light - 1) / 2
+
+
 def test_live_eyes_are_kept_when_asked_for():
     scene = photo_heads.skin()
     for ring in mesh.EYES:
