@@ -408,6 +408,7 @@ def quality(
         Path | None, typer.Option(help="A video of the same motion that shows the exact result.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="A folder for the plot and the contact sheet.")] = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="Only so many frames from its start.")] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="A setting; see `obs-faceswap settings`."),
@@ -424,7 +425,7 @@ def quality(
     with _progress() as bar:
         task = bar.add_task(clip.name, total=None)
         course = measure.watch(
-            clip, chosen, reference, models_from, lambda done: bar.update(task, completed=done)
+            clip, chosen, reference, models_from, lambda done: bar.update(task, completed=done), frames
         )
     figures = measure.summary(course)
     typer.echo(json.dumps(figures, indent=2) if as_json else report.table(figures))

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise, repeat
+from itertools import islice, pairwise, repeat
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +48,12 @@ class Course:
 
 
 def watch(
-    clip: Path, settings: Settings, reference: Path | None, models_from: Path | None, on_frame: OnProgress
+    clip: Path,
+    settings: Settings,
+    reference: Path | None,
+    models_from: Path | None,
+    on_frame: OnProgress,
+    most: int | None = None,
 ) -> Course:
     """Swaps a clip and notes what is seen.
 
@@ -58,6 +63,7 @@ def watch(
         reference: a video of the same motion that shows the exact result.
         models_from: a folder of network files, tried first; the judges' files are looked for there.
         on_frame: gets the number of frames done.
+        most: frames that are looked at, from the clip's start; None is all.
 
     Raises:
         FaceSwapError: the face, a network or a clip cannot be used.
@@ -65,7 +71,7 @@ def watch(
     engine = pipeline.load(settings, models_from)
     judges = _Judges(settings, models_from)
     try:
-        for number, (at_ns, image, exact) in enumerate(_together(clip, reference)):
+        for number, (at_ns, image, exact) in enumerate(islice(_together(clip, reference), most)):
             frame = frame_of(image, at_ns)
             result = engine.process(frame, settings)
             after = picture_of(frame)

@@ -120,5 +120,7 @@ def _curve(title: str, numbers: Sequence[int], values: Sequence[float], frames: 
         x = _MARGIN + np.array(numbers) / max(frames - 1, 1) * (width - 2 * _MARGIN)
         y = height - _MARGIN - (np.array(values) - low) / max(high - low, 1e-9) * (height - 32)
         points = np.round(np.stack([x, y], axis=1)).astype(np.int32)
-        cv2.polylines(image, [points], False, _LINE, 1, cv2.LINE_AA)
+        step = min(np.diff(numbers), default=1)  # a gap is a time when nothing was seen
+        parts = np.split(points, np.flatnonzero(np.diff(numbers) > step) + 1)
+        cv2.polylines(image, parts, False, _LINE, 1, cv2.LINE_AA)
     return image
