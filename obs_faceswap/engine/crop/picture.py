@@ -179,7 +179,7 @@ def _halvings(finer: float) -> int:
 
 def _rows_of(frame: Frame) -> ImageBGR:
     """A BGR frame's own plane as a picture, (H, W, 3)."""
-    return frame.planes[0].reshape(frame.height, frame.width, 3)
+    return frame.planes[0][:, : 3 * frame.width].reshape(frame.height, frame.width, 3)
 
 
 def _moved(matrix: Matrix, roi: Roi, factor: int) -> Matrix:

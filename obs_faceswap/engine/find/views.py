@@ -12,6 +12,7 @@ from obs_faceswap.engine.types import Detection, Detector, Points
 Floats = npt.NDArray[np.float32]
 
 _SMALLEST_TILE_PX = 360  # the smallest faces found in it have 15 px (YuNet) to 45 px (BlazeFace)
+_NARROWEST_PX = 64  # a face in a narrower strip is too small for the hundreds of tiles of a long one
 _TILE_STEP = 0.75  # of a tile's side
 
 
@@ -30,7 +31,7 @@ def views_of(width: int, height: int) -> list[View]:
     """The whole picture, then its parts and turns, each as often as it is worth."""
     turned = [View(0, 0, width, height, quarters) for quarters in (1, 3, 2)]
     large, side = [], min(width, height)
-    if max(width, height) > side * 4 / 3:
+    if max(width, height) > side * 4 / 3 and side >= _NARROWEST_PX:
         large = _tiles(width, height, side)
     small = _tiles(width, height, side // 2) if side // 2 >= _SMALLEST_TILE_PX else []
     return [View(0, 0, width, height), *large, *turned, *small]

@@ -15,6 +15,7 @@ from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.types import Frame, ImageBGR
 
 _MEDIAN_PX = 5
+_WIDEST_SIGMA = 16.0  # px; a face larger than any frame must not take seconds
 _FEWEST_PX = 4  # what a bicubic degrade leaves of a side at least
 _FEWEST_LEVELS = 4
 
@@ -48,7 +49,7 @@ def finished(bgr: ImageBGR, settings: Settings, enlarged: float) -> ImageBGR:
         enlarged: as for `finish`; the swap's detail is no finer than that.
     """
     if settings.sharpen:
-        soft = cv2.GaussianBlur(bgr, (0, 0), max(1.0, enlarged))
+        soft = cv2.GaussianBlur(bgr, (0, 0), min(max(1.0, enlarged), _WIDEST_SIGMA))
         bgr = np.asarray(cv2.addWeighted(bgr, 1 + settings.sharpen, soft, -settings.sharpen, 0), np.uint8)
     if settings.median_blur:
         part = settings.median_blur / 100

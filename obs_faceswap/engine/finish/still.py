@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from obs_faceswap.engine.formats import LAYOUTS
+from obs_faceswap.engine.formats import LAYOUTS, plane_sizes
 from obs_faceswap.engine.live.cover import cover_into
 from obs_faceswap.engine.types import Frame, Plane
 
@@ -23,7 +23,7 @@ class LastSwap:
         """Keeps a frame: copies its planes, or borrows them until `own` is called or the next one is kept."""
         if self._key != _key(frame):
             self._key, self._copy = _key(frame), []
-        self._planes, self._borrows = frame.planes, True
+        self._planes, self._borrows = _seen(frame), True
         if not borrows:
             self.own()
 
@@ -44,11 +44,17 @@ class LastSwap:
 
     def show(self, frame: Frame, weight: float = 1.0) -> None:
         """Mixes the copy into the frame: 1 replaces the frame, 0 leaves it."""
-        for kept, plane in zip(self._planes, frame.planes, strict=True):
+        for kept, plane in zip(self._planes, _seen(frame), strict=True):
             if weight >= 1.0:
                 np.copyto(plane, kept)
             else:
                 plane[:] = cv2.addWeighted(kept, weight, np.ascontiguousarray(plane), 1.0 - weight, 0.0)
+
+
+def _seen(frame: Frame) -> list[Plane]:
+    """The planes without what their rows have beyond the picture."""
+    sizes = plane_sizes(frame.format, frame.width, frame.height)
+    return [plane[:, :stride] for plane, (stride, _) in zip(frame.planes, sizes, strict=True)]
 
 
 def _key(frame: Frame) -> tuple[object, ...]:
@@ -57,15 +63,16 @@ def _key(frame: Frame) -> tuple[object, ...]:
 
 def blur(frame: Frame) -> None:
     """Makes the frame its own cover, of 32 columns at most."""
-    packed = [np.ascontiguousarray(plane) for plane in frame.planes]
+    planes = _seen(frame)
+    packed = [np.ascontiguousarray(plane) for plane in planes]
     cover_into(packed, frame.format, frame.width, frame.height)
-    for plane, covered in zip(frame.planes, packed, strict=True):
+    for plane, covered in zip(planes, packed, strict=True):
         if plane is not covered:
             np.copyto(plane, covered)
 
 
 def hide(frame: Frame) -> None:
     """Makes the frame black."""
-    for plane, layout in zip(frame.planes, LAYOUTS[frame.format], strict=True):
+    for plane, layout in zip(_seen(frame), LAYOUTS[frame.format], strict=True):
         samples = plane.shape[1] // layout.sample_bytes
         plane[:] = np.tile(np.array(layout.blank, np.uint8), samples)

@@ -1,0 +1,198 @@
+"""Faces and frames as no camera should give them, through the whole engine."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import tiny_networks
+from bad_input import Engine, Network, checked, guarded_frame
+from engine.swap import photo_heads
+from fake_engine import FakeFinder, face_at, networks_of
+from hypothesis import example, given
+from hypothesis import settings as profile
+from hypothesis import strategies as st
+
+from obs_faceswap.engine.faces import FaceKind
+from obs_faceswap.engine.find.finder import Found
+from obs_faceswap.engine.find.views import views_of
+from obs_faceswap.engine.formats import PixelFormat
+from obs_faceswap.engine.pipeline import Pipeline
+from obs_faceswap.engine.runtime.session import Session
+from obs_faceswap.engine.settings import OPTIONS, AlignMode, Cover, FaceType, Kind, Settings, Who
+from obs_faceswap.engine.swap.animate import Animator
+from obs_faceswap.engine.swap.dfm import DfmSwapper
+from obs_faceswap.engine.swap.one_photo import FAMILIES, OnePhotoSwapper
+from obs_faceswap.engine.swap.photo import PhotoSwapper
+from obs_faceswap.engine.types import Shown
+from obs_faceswap.engine.wear import Worn
+
+EVERYBODY = Settings(who=Who.ALL)
+
+
+def few(examples):
+    return profile(max_examples=examples, derandomize=True, deadline=None)
+
+
+# --- swappers of every kind, made once ---
+
+
+def _one_photo():
+    session = Network(
+        Session(tiny_networks.one_photo(128), "cpu", 1), lambda outputs: [outputs[0][..., ::-1]]
+    )
+    return Worn(OnePhotoSwapper(session, FAMILIES[0], np.zeros((1, 512), np.float32)), FaceKind.PHOTO)
+
+
+def _photo():
+    points = photo_heads.posed()
+    picture = photo_heads.picture_of(photo_heads.skin(), points)
+    return Worn(PhotoSwapper([picture], photo_heads.finder(points)), FaceKind.PHOTO)
+
+
+def _animator():
+    picture = np.random.default_rng(9).integers(0, 40, (48, 64, 3), np.uint8)
+    return Worn(Animator(Session(tiny_networks.animator(64), "cpu", 1), picture), FaceKind.PHOTO)
+
+
+def _dfm():
+    return Worn(DfmSwapper(Session(tiny_networks.dfm(64, morph=True), "cpu", 1)), FaceKind.DFM)
+
+
+@pytest.fixture(scope="module")
+def worn():
+    return {"photo": _photo(), "dfm": _dfm(), "one photo": _one_photo(), "animator": _animator()}
+
+
+KINDS = st.sampled_from(["photo", "dfm", "one photo", "animator"])
+
+# --- settings ---
+
+
+def _values(option):
+    """What a test tries of an option: the ends of its range, its default, all of its choices."""
+    if option.kind is Kind.NUMBER:
+        middle = (option.minimum + option.maximum) / 2
+        return list(dict.fromkeys((option.default, option.minimum, option.maximum, middle)))
+    if option.kind is Kind.CHOICE:
+        return [value for value, _ in option.choices]
+    return ["", "*"] if option.kind is Kind.PERSON else [option.default]
+
+
+VALUES = {option.key: _values(option) for option in OPTIONS}
+ANY_SETTINGS = st.fixed_dictionaries(
+    {}, optional={key: st.sampled_from(values) for key, values in VALUES.items() if len(values) > 1}
+).map(lambda chosen: Settings(**chosen))
+
+# --- faces ---
+
+HOW = {
+    "as it is": lambda x, y: (x, y),
+    "in one place": lambda x, y: (x * 0 + x[0], y * 0 + y[0]),
+    "in a line": lambda x, y: (x, x),
+    "in a level line": lambda x, y: (x, y * 0 + y[0]),
+    "mirrored": lambda x, y: (-x, y),
+    "hanging": lambda x, y: (x, -y),
+    "no numbers": lambda x, y: (x * np.nan, y),
+    "one no number": lambda x, y: (np.where(np.arange(468) == 7, np.nan, x), y),
+    "one far away": lambda x, y: (x, np.where(np.arange(468) == 200, 1e9, y)),
+    "in any order": lambda x, y: (np.roll(x, 100), y),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class BadFace:
+    """What to make of a face of 90 pixels before it is made as high as told and put somewhere."""
+
+    how: str
+    height: float
+    x: float
+    y: float
+    depth: float
+    track_id: int
+
+    @property
+    def face(self):
+        good = face_at(0, 0, 90, self.track_id)
+        with np.errstate(all="ignore"):
+            points = np.stack(HOW[self.how](*good.landmarks.T), axis=1) * (self.height / 90) + (
+                self.x,
+                self.y,
+            )
+            return replace(
+                good, landmarks=points.astype(np.float32), depth=(good.depth * self.depth).astype(np.float32)
+            )
+
+
+PLACES = st.one_of(
+    st.integers(-200, 600).map(float), st.sampled_from([1e4, -1e4, 1e9, -1e9, 1e30, np.nan, np.inf])
+)
+BAD_FACES = st.builds(
+    BadFace, st.sampled_from(list(HOW)), st.sampled_from([90.0, 0.0, 1.0, 3.0, 20.0, 250.0, 2e3, 1e5, 1e30]),
+    PLACES, PLACES, st.sampled_from([1.0, 0.0, -1.0, 1e9, np.nan]), st.integers(1, 3),
+)  # fmt: skip
+
+
+def engine_of(worn, *found):
+    return Pipeline(networks_of(FakeFinder(*found)), worn)
+
+
+GIANT = BadFace("as it is", 1e5, -134, 396, 1, 3)  # and its crop would be sharpened with a kernel as large
+NOWHERE = BadFace("as it is", 90, np.inf, 25, 1, 2)
+
+
+@few(60)
+@given(KINDS, st.lists(BAD_FACES, min_size=1, max_size=3), st.lists(BAD_FACES, max_size=2), ANY_SETTINGS)
+@example("dfm", [GIANT], [], Settings(sharpen=10))
+@example("dfm", [NOWHERE], [], Settings(align_mode=AlignMode.BOX))
+@example("dfm", [NOWHERE], [], Settings(face_type=FaceType.HEAD))
+@example("one photo", [GIANT, NOWHERE], [GIANT, NOWHERE], Settings())
+def test_faces_of_any_shape_end_in_a_valid_frame(worn, kind, targets, others, settings):
+    process_faces(worn[kind], [bad.face for bad in targets], [bad.face for bad in others], settings)
+
+
+def process_faces(worn, targets, others, settings):
+    engine = engine_of(worn, Found(targets[0], others, tuple(targets[1:]), tuple(others[1:])))
+    for number in range(2):
+        frame, buffers = guarded_frame((320, 240), number=number)
+        checked(engine, frame, buffers, settings, targets, is_opaque=False)
+
+
+# --- frames ---
+
+SIZES = [(1, 1), (2, 2), (1, 9), (9, 1), (3, 5), (33, 17), (16, 8192), (8192, 16)]
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_a_frame_of_any_size_and_format_stays_one(worn, size):
+    for number, pixel_format in enumerate(PixelFormat):
+        engine = Engine(worn["photo"].swapper, size=size)
+        engine.faces = [face_at(size[0] / 2, size[1] / 2, max(size) / 3)]
+        settings = Settings(cover=list(Cover)[number % len(Cover)])
+        for flip in (False, True):
+            result = engine.show(settings, pixel_format=pixel_format, flip=flip)
+            assert result.fault is None
+            assert result.notice or result.shown is Shown.SWAPPED
+
+
+@pytest.mark.parametrize(("kind", "pixel_format"), [("dfm", PixelFormat.NV12), ("photo", PixelFormat.BGRA)])
+def test_a_face_is_swapped_in_an_8k_frame(worn, kind, pixel_format):
+    engine = Engine(worn[kind].swapper, worn[kind].kind, size=(7680, 4320))
+    engine.faces = [face_at(3000, 2000, 900)]
+    assert engine.show(Settings(), pixel_format=pixel_format).shown is Shown.SWAPPED
+
+
+@pytest.mark.parametrize("pixel_format", PixelFormat)
+def test_rows_may_be_longer_than_the_picture(worn, pixel_format):
+    for cover in Cover:
+        frame, _ = guarded_frame((50, 41), pixel_format)
+        planes = [np.pad(plane, ((0, 0), (0, 5)), constant_values=7) for plane in frame.planes]
+        frame.planes = tuple(planes)
+        engine = engine_of(worn["dfm"], Found(face_at(25, 20, 20), []), Found(None, []))
+        for _ in range(2):
+            checked(engine, frame, [], Settings(cover=cover))
+            assert all((plane[:, -5:] == 7).all() for plane in planes)
+
+
+def test_a_strip_is_not_searched_in_hundreds_of_parts():
+    assert len(views_of(8192, 16)) < 10
+    assert len(views_of(90, 8192)) < 150
