@@ -1,6 +1,7 @@
 """A worker without its thread, the loads it asks for, and the camera's side of its exchange."""
 
 import threading
+import time
 
 from obs_faceswap.engine.formats import PixelFormat
 from obs_faceswap.engine.live import exchange as ex
@@ -55,8 +56,14 @@ def settle(made):
     """Steps until no load is under way."""
     made.step()
     while made._loader.is_busy:
-        made._loader._thread.join()
+        wait_for_load(made)
         made.step()
+
+
+def wait_for_load(made):
+    """Until the load under way is done."""
+    while made._loader.is_busy and not made._loader.is_done:
+        time.sleep(0.0005)
 
 
 def result_of(exchange):

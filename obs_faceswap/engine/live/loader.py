@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+import queue
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -178,34 +179,48 @@ DEVICES = Choices()
 
 
 def _nobody() -> None:
-    """The default of `on_done`."""
+    """The default of `on_start` and `on_done`."""
 
 
 class Loader:
-    """Loads one engine at a time on a short-lived thread. All methods belong to one other thread."""
+    """Loads one engine at a time on a thread of its own. All methods belong to one other thread.
 
-    def __init__(self, load: Load, on_done: Callable[[], None] = _nobody) -> None:
-        """`on_done` is called on the loading thread when it is about to end."""
+    The thread stays, for the sake of memory as that of `SwapThread`.
+    """
+
+    def __init__(
+        self, load: Load, on_done: Callable[[], None] = _nobody, on_start: Callable[[], None] = _nobody
+    ) -> None:
+        """`on_start` and `on_done` are called on the loading thread, before and after each load."""
         self._load = load
-        self._on_done = on_done
+        self._on_done, self._on_start = on_done, on_start
+        self._asked: queue.SimpleQueue[tuple[Settings, Engine | None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._outcome: Engine | BaseException | None = None
         self._cancelled = threading.Event()
+        self.is_busy = False  # a load runs, or its outcome was not taken
 
     @property
-    def is_busy(self) -> bool:
-        """Whether a load runs or its outcome was not taken."""
-        return self._thread is not None
+    def is_done(self) -> bool:
+        """Whether an outcome can be taken."""
+        return self._outcome is not None
 
     def start(self, settings: Settings, running: Engine | None) -> None:
         """Begins a load; only while not busy."""
-        self._thread = threading.Thread(
-            target=self._run, args=(settings, running), name="face swap loader", daemon=True
-        )
-        self._thread.start()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="face swap loader", daemon=True)
+            self._thread.start()
+        self.is_busy = True
+        self._asked.put((settings, running))
 
-    def _run(self, settings: Settings, running: Engine | None) -> None:
+    def _run(self) -> None:
         cancel.use(self._cancelled)
+        while (asked := self._asked.get()) is not None:
+            self._load_one(*asked)
+            del asked  # it holds an engine, and would until the next one
+
+    def _load_one(self, settings: Settings, running: Engine | None) -> None:
+        self._on_start()
         try:
             outcome: Engine | BaseException = self._load(settings, running)
         except BaseException as error:  # a thread's border; the worker tells the user
@@ -219,10 +234,9 @@ class Loader:
 
     def take(self) -> Engine | BaseException | None:
         """The outcome, once; None while there is none."""
-        if self._thread is None or self._outcome is None:
+        if self._outcome is None:
             return None
-        self._thread.join()
-        outcome, self._outcome, self._thread = self._outcome, None, None
+        outcome, self._outcome, self.is_busy = self._outcome, None, False
         return outcome
 
     def close(self, patience_s: float | None = None) -> None:
@@ -231,8 +245,10 @@ class Loader:
         One that takes too long nevertheless is left behind, and drops it by itself.
         """
         self._cancelled.set()
+        self._asked.put(None)
         if self._thread is not None:
             self._thread.join(patience_s)
         outcome = self.take()
+        self.is_busy = False
         if outcome is not None and not isinstance(outcome, BaseException):
             outcome.close()

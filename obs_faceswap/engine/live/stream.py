@@ -99,11 +99,11 @@ class Stream:
         self._seen = 0
         self._camera = Camera()
         self._calling_ns = 0  # since when the worker's own thread is inside the engine; 0: it is not
+        self._thread: SwapThread[Swap | None] = SwapThread(exchange.wake)
         self._reset()
 
     def _reset(self) -> None:
         """As for a new engine: nothing is known of its times, and nothing is under way."""
-        self._thread: SwapThread[Swap | None] = SwapThread(self._exchange.wake)
         self._swapping: _Job | None = None  # waits for the thread, and is finished then
         self._waiting: _Job | None = None  # is swapped next
         self._newest: Swap | None = None
@@ -162,8 +162,13 @@ class Stream:
 
     def leave(self, close: Callable[[], None]) -> None:
         """Forgets an engine and has it closed: at once, or when its swap returns that does not now."""
-        self._thread.close(_PATIENCE_S, close)
+        if not self._thread.settle(_PATIENCE_S, close):
+            self._thread = SwapThread(self._exchange.wake)
         self._reset()
+
+    def close(self) -> None:
+        """Ends its thread; only after `leave`."""
+        self._thread.close()
 
     # Which way to go.
 

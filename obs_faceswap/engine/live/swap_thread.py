@@ -12,7 +12,8 @@ class SwapThread(Generic[T]):
     """Runs one call at a time beside the thread that owns it; starts with the first call.
 
     All methods belong to the owner. A call that never returns does no harm to the owner: it may leave the
-    thread behind and make another.
+    thread behind and make another. One thread does for all faces a stream ever wears: glibc keeps what was
+    freed for the thread that freed it, or the next new one, and with ever new threads that adds up.
     """
 
     def __init__(self, on_done: Callable[[], None]) -> None:
@@ -45,17 +46,29 @@ class SwapThread(Generic[T]):
             raise error
         return value  # type: ignore[return-value]  # None only if that is what the call returned
 
-    def close(self, patience_s: float, at_end: Callable[[], None]) -> None:
-        """Ends the thread, with a last call that runs on it once the one before has returned.
+    def settle(self, patience_s: float, after: Callable[[], None]) -> bool:
+        """Waits for the call under way, forgets its outcome, and calls something after it.
 
-        If that takes longer than the patience, the thread is left behind and ends by itself.
+        Returns:
+            False if that took too long. Then the thread is of no more use: it calls that and ends when its
+            call returns.
         """
-        if self._thread is None:
-            at_end()
-            return
-        self._at_end = at_end
-        self._calls.put(None)
-        self._thread.join(patience_s)
+        try:
+            if self.is_busy:
+                self._outcomes.get(timeout=patience_s)
+        except queue.Empty:
+            self._at_end = after
+            self._calls.put(None)
+            return False
+        self.is_busy = False
+        after()
+        return True
+
+    def close(self) -> None:
+        """Ends the thread; only while not busy."""
+        if self._thread is not None:
+            self._calls.put(None)
+            self._thread.join()
 
     def _run(self) -> None:
         while (call := self._calls.get()) is not None:

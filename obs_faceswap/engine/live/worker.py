@@ -98,7 +98,6 @@ class Worker:
         self._on_change = on_change
         self._every_second = every_second
         self.name = name
-        self._loader = Loader(load, exchange.wake)
         self._improver = Improver(exchange.wake)
         self._is_faster = False  # what is worn can be loaded again in a faster form
         self._engine: Engine | None = None
@@ -115,6 +114,7 @@ class Worker:
         self._status = Status(State.LOADING, "Starting …")
         self._pace = Pace(now_ns())
         self._regulator = Regulator(settings, read_host)
+        self._loader = Loader(load, exchange.wake, self._regulator.give_way)
         self._stream = Stream(
             exchange,
             self._regulator.is_due,
@@ -236,6 +236,7 @@ class Worker:
         self._improver.close(_PATIENCE_S)
         self._loader.close(_PATIENCE_S)
         self._drop_engine()
+        self._stream.close()
         self._set_status(Status(State.STOPPED, "Stopped."))
         self._each_second()
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from fake_engine import HEIGHT, SEEN, WIDTH, FakeFinder, FakeSwapper, networks_of
 from stream_engine import StreamEngine, work
+from worker_stage import wait_for_load
 
 from obs_faceswap.engine.errors import FaceUnseenError, ModelError, ProviderError
 from obs_faceswap.engine.faces import FaceKind
@@ -56,7 +57,7 @@ class Stage:
         """Until no load is under way."""
         self.worker.step()
         while self.worker._loader.is_busy:
-            self.worker._loader._thread.join()
+            wait_for_load(self.worker)
             self.worker.step()
 
     def offer(self):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tiny_networks
 from stream_engine import StreamEngine
+from worker_stage import wait_for_load
 
 from obs_faceswap.engine.live import improver
 from obs_faceswap.engine.live.exchange import Exchange
@@ -186,7 +187,7 @@ def test_a_network_whose_faster_form_is_known_is_not_asked_about_twice(model):
 def settle(made):
     made.step()
     while made._loader.is_busy:
-        made._loader._thread.join()
+        wait_for_load(made)
         made.step()
 
 

@@ -1,5 +1,6 @@
 """The worker loads beside a running engine, and tries again what may get well."""
 
+import threading
 import time
 
 import pytest
@@ -138,6 +139,21 @@ def test_a_missing_package_is_named_and_not_tried_again():
     assert "Missing in the Python that OBS uses: numpy." in made.status().line()
     assert "install" in made.status().line()
     assert made._retries._at_s is None
+
+
+def test_one_thread_does_all_loads_and_ends():
+    threads = []
+    made = Loader(lambda settings, running: threads.append(threading.current_thread()) or StreamEngine())
+    for _ in range(3):
+        made.start(ANNA, None)
+        while not made.is_done:
+            time.sleep(0.0005)
+        assert made.take() is not None
+        assert made.take() is None
+    assert len(threads) == 3
+    assert len(set(threads)) == 1
+    made.close()
+    assert not threads[0].is_alive()
 
 
 def test_the_loader_is_told_which_engine_runs_and_drops_what_nobody_takes():

@@ -326,6 +326,21 @@ def test_the_first_frames_after_reprojection_may_take_as_long_as_the_network():
     assert made.stream.budget_ns == 1_600_000_000
 
 
+def test_one_thread_swaps_for_all_engines_and_ends():
+    made = Made()
+    for _ in range(3):
+        made.offer()
+        made.step()
+        made.wait()
+        made.step()
+        made.stream.leave(made.engine.close)
+        made.engine = StreamEngine()
+    assert len(made.swapping) == 3
+    assert len(set(made.swapping)) == 1
+    made.stream.close()
+    assert not made.swapping[0].is_alive()
+
+
 def test_an_engine_is_closed_at_once_and_one_that_does_not_answer_once_it_does(monkeypatch):
     monkeypatch.setattr(stream_module, "_PATIENCE_S", 0.05)
     made = Made()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tiny_networks
 from fake_engine import HEIGHT, NOBODY, SEEN, TARGET, WIDTH, FakeFinder, face_at, frame_of, networks_of
+from worker_stage import wait_for_load
 
 from obs_faceswap.engine import wear
 from obs_faceswap.engine.crop.align import to_crop
@@ -318,7 +319,7 @@ def test_the_worker_wears_a_photo_through_a_network_and_says_what_is_missing(fol
 def settle(made):
     made.step()
     while made._loader.is_busy:
-        made._loader._thread.join()
+        wait_for_load(made)
         made.step()
 
 
