@@ -11,6 +11,7 @@ from obs_driver import (
     enable_filter,
     filters,
     largest_change,
+    picture,
     set_filter,
     settled,
     wait_for_swaps,
@@ -161,7 +162,7 @@ ELSEWHERE = {
     "test_live.py": {"detector_device", "landmarks_device", "target", "target_fps", "reprojection", "delay"},
     "test_live.py, with delay": {"delay_ms"},
     "test_sound.py": {"sync_audio"},
-    "test_debug_view.py": {"debug_view"},
+    "this file, below": {"debug_view"},
     "the engine's own tests, with networks made there": {
         *("network", "pixel_boost", "relative_power", "occlusion", "occlusion_network", "occlusion_device"),
         *("enhancer", "enhancer_blend", "enhancer_weight", "enhancer_device"),
@@ -185,3 +186,23 @@ ELSEWHERE = {
 
 def test_every_setting_has_a_test():
     assert {o.key for o in OPTIONS} == {*CHANGES, *PHOTO_CHANGES}.union(*ELSEWHERE.values())
+
+
+@pytest.mark.parametrize("source", ["Cam"])
+def test_the_debug_view_leaves_the_picture_while_obs_records(fresh, source):
+    obs, _ = fresh
+    below = slice(-20, None)  # the face
+    plain = settled(obs, source)[below]
+
+    def is_drawn():
+        return largest_change(picture(obs, source)[below], plain) > 3 * TRACKING_JITTER
+
+    assert not is_drawn()
+    set_filter(obs, source, {"debug_view": "preview"})
+    obs.wait_for(is_drawn, "the debug view", 30.0)
+    obs.start_recording()
+    try:
+        obs.wait_for(lambda: not is_drawn(), "a picture without it", 30.0)
+    finally:
+        obs.stop_recording().unlink()
+    obs.wait_for(is_drawn, "the debug view after the recording", 30.0)

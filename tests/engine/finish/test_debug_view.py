@@ -17,6 +17,7 @@ from fake_engine import (
     pipeline_of,
 )
 
+from obs_faceswap.engine.crop.occlusion import Visible
 from obs_faceswap.engine.errors import ModelError
 from obs_faceswap.engine.find.finder import Found
 from obs_faceswap.engine.finish import pixels
@@ -25,7 +26,7 @@ from obs_faceswap.engine.finish.sketch import Lettering, Sketch
 from obs_faceswap.engine.formats import PixelFormat
 from obs_faceswap.engine.settings import CameraFit, ColorTransfer, Cover, DebugView, Settings
 from obs_faceswap.engine.steps import Stage
-from obs_faceswap.engine.types import Shown
+from obs_faceswap.engine.types import Shown, Warp
 
 OFF = Settings(color_transfer=ColorTransfer.NONE, camera_match=CameraFit.OFF)
 ON = replace(OFF, debug_view=DebugView.PREVIEW)
@@ -278,3 +279,35 @@ def test_text_is_cut_and_wrapped_to_its_width():
     assert all(lettering.width(row) <= 160 for row in rows)
     assert lettering.wrapped(long, 2000, 3) == [long]
     assert lettering.fitting(long, 3) in ("", "…")
+
+
+def test_a_swap_of_an_earlier_frame_tells_its_age(written):
+    engine = pipeline_of(SEEN)
+    swap = engine.swap(engine.begin(frame_of(0, size=(1280, 720)), ON))
+    frame = frame_of(1, size=(1280, 720))
+    assert engine.finish(frame, engine.begin(frame, ON), swap).shown is Shown.SWAPPED
+    assert "#1: swapped, 100 ms ago" in texts(written)
+
+
+def test_what_lies_before_a_face_is_red():
+    seen = np.ones((64, 64), np.float32)
+    seen[:, :32] = 0  # the left half of what follows
+    warp = Warp(np.array([[1, 0, -58], [0, 1, -88]], np.float32), 64)
+    engine = pipeline_of(SEEN)
+    frames = []
+    for visible in ({}, {1: Visible(seen, warp)}):
+        frame = frame_of()
+        begun = replace(engine.begin(frame, ON), visible=visible)
+        engine.finish(frame, begun, engine.swap(begun))
+        frames.append(pixels.to_bgr(frame).astype(int))
+    plain, red = (frame[95:145, 62:86].reshape(-1, 3).mean(axis=0) for frame in frames)
+    assert red[2] - red[0] > plain[2] - plain[0] + 60
+
+
+def test_a_picture_that_takes_the_frame_s_place_has_no_landmarks(written):
+    swapper = FakeSwapper()
+    swapper.fills_frame = True
+    _, result = swapped(frame=frame_of(size=(1280, 720)), swapper=swapper)
+    assert result.shown is Shown.SWAPPED
+    assert not any(text.startswith("#1") for text in texts(written))
+    assert {"swapped", "merged"} <= set(texts(written))
