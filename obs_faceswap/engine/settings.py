@@ -436,7 +436,7 @@ class Settings:
         DEBUG,
         choices=(
             (DebugView.OFF, "Off"),
-            (DebugView.PREVIEW, "On, but not while OBS streams, records or feeds its virtual camera"),
+            (DebugView.PREVIEW, "On (not while OBS streams or records)"),
             (DebugView.ALWAYS, "On, and viewers see it"),
         ),
         deepfacelive="preview windows of its stages",
