@@ -86,6 +86,7 @@ VEILED_CHOICES = {
     "two_pass": ("off",),
     "face_type": ("custom", "mid_full", "full", "whole_face", "head"),
     "align_mode": ("points", "box"),
+    "debug_view": ("off", "preview"),  # what is drawn could hide a raw frame from who looks for one
 }
 DEVICES = ("auto", "auto", "cpu", "cpu", "no-such-device")
 # The engine is to work all the time. What stays as it is, and why:
