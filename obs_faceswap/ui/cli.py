@@ -237,12 +237,19 @@ def models_fetch(
 
 @models_app.command("verify")
 def models_verify(models_from: ModelsFrom = None) -> None:
-    """Compute the default networks once and compare with the numbers they have to give."""
-    from obs_faceswap.engine.store import models
+    """Compute the networks once that are here, and compare with the numbers they have to give."""
+    from obs_faceswap.engine.errors import ModelMissingError
+    from obs_faceswap.engine.store import models, registry
 
-    for name in models.DEFAULTS:
-        path = models.find(name, models_from)
-        models.check(models.entry(name), path.read_bytes())
+    for name, model in registry.models().items():
+        try:
+            path = models.find(name, models_from)
+        except ModelMissingError as error:
+            if name in models.DEFAULTS:
+                raise
+            typer.echo(f"{name}: not verified. {error}")
+            continue
+        models.check(model, path.read_bytes())
         typer.echo(f"{name}: right ({path})")
 
 

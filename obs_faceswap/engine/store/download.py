@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from obs_faceswap.engine.errors import ChecksumError, ModelMissingError
-from obs_faceswap.engine.store.registry import Source, Wheel
+from obs_faceswap.engine.store.registry import Wheel
 
 Progress: TypeAlias = Callable[[str, float], None]  # what is being done, and how much of it, 0..1
 
@@ -96,7 +96,7 @@ def _pip_failure(wheel: Wheel, log: str) -> str:
     )
 
 
-def https_file(source: Source, work: Path, report: Progress) -> Path:
+def https_file(address: str, sha256: str, work: Path, report: Progress) -> Path:
     """Downloads one file of known hash into a folder.
 
     Raises:
@@ -105,18 +105,18 @@ def https_file(source: Source, work: Path, report: Progress) -> Path:
     """
     import pooch  # type: ignore[import-untyped]
 
-    name = source.file.rpartition("/")[2]
+    name = address.rpartition("/")[2]
     bar = _PoochBar(f"Downloading {name}", report)
     try:
         downloader = pooch.HTTPDownloader(progressbar=bar, timeout=30)
-        path = pooch.retrieve(source.file, f"sha256:{source.sha256}", name, work, downloader=downloader)
+        path = pooch.retrieve(address, f"sha256:{sha256}", name, work, downloader=downloader)
     except OSError as error:  # everything requests raises, and a full disk
         raise ModelMissingError(
-            f"{source.file} could not be downloaded ({error}). Check the connection and try again."
+            f"{address} could not be downloaded ({error}). Check the connection and try again."
         ) from error
     except ValueError as error:  # pooch's word for another hash
         raise ChecksumError(
-            f"{source.file} is not the file the registry knows. Bring your own; see docs/models.md."
+            f"{address} is not the file the registry knows. Bring your own; see docs/models.md."
         ) from error
     return Path(path)
 

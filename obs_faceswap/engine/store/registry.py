@@ -19,6 +19,7 @@ class Kind(StrEnum):
 
     LOCAL = "local"
     WHEEL = "wheel"
+    ARCHIVE = "archive"
     HTTPS = "https"
 
 
@@ -37,15 +38,25 @@ class Wheel:
 
 
 @dataclass(frozen=True, slots=True)
+class Archive:
+    """One fixed zip archive at an address."""
+
+    name: str
+    address: str
+    size: int  # bytes
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """One file a network can be had from."""
 
     kind: Kind
-    file: str  # local: the usual file name; wheel: the member's path; https: the address
+    file: str  # local: the usual file name; wheel, archive: the member's path; https: the address
     size: int  # bytes
     sha256: str
     origin: str = ""
-    wheel: Wheel | None = None
+    archive: Wheel | Archive | None = None  # what a member lies in
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,32 +98,45 @@ def parse(text: str) -> dict[str, Model]:
     try:
         content = tomllib.loads(text)
         wheels = {entry["name"]: Wheel(**entry) for entry in content.get("wheel", [])}
-        found = [_model(entry, wheels) for entry in content["model"]]
+        archives = {entry["name"]: _archive(entry) for entry in content.get("archive", [])}
+        found = [_model(entry, wheels, archives) for entry in content["model"]]
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"The model registry is damaged ({error!r}). Run the installer again.") from error
     return {model.name: model for model in found}
 
 
-def _model(entry: dict[str, Any], wheels: dict[str, Wheel]) -> Model:
+def _archive(entry: dict[str, Any]) -> Archive:
+    _require_address(entry["address"])
+    return Archive(**entry)
+
+
+def _require_address(text: str) -> None:
+    if not text.startswith("https://"):
+        raise ValueError(f"{text} is no https address")
+
+
+def _model(entry: dict[str, Any], wheels: dict[str, Wheel], archives: dict[str, Archive]) -> Model:
     return Model(
         name=entry["name"],
         title=entry["title"],
         author=entry["author"],
         licence=entry["licence"],
-        sources=tuple(_source(source, wheels) for source in entry["source"]),
+        sources=tuple(_source(source, wheels, archives) for source in entry["source"]),
         inputs=tuple(_tensor(tensor) for tensor in entry["input"]),
         outputs=tuple(_tensor(tensor) for tensor in entry["output"]),
     )
 
 
-def _source(entry: dict[str, Any], wheels: dict[str, Wheel]) -> Source:
+def _source(entry: dict[str, Any], wheels: dict[str, Wheel], archives: dict[str, Archive]) -> Source:
     kind = Kind(entry["kind"])
-    if kind is Kind.HTTPS and not entry["file"].startswith("https://"):
-        raise ValueError(f"{entry['file']} is no https address")
+    if kind is Kind.HTTPS:
+        _require_address(entry["file"])
     if len(bytes.fromhex(entry["sha256"])) != 32:
         raise ValueError(f"{entry['file']} has no SHA-256")
-    wheel = wheels[entry["wheel"]] if kind is Kind.WHEEL else None
-    return Source(kind, entry["file"], entry["size"], entry["sha256"], entry.get("origin", ""), wheel)
+    archive: Wheel | Archive | None = None
+    if kind in (Kind.WHEEL, Kind.ARCHIVE):
+        archive = (wheels if kind is Kind.WHEEL else archives)[entry[kind]]
+    return Source(kind, entry["file"], entry["size"], entry["sha256"], entry.get("origin", ""), archive)
 
 
 def _tensor(entry: dict[str, Any]) -> Tensor:

@@ -73,6 +73,7 @@ class _Conversion:
         self.initializers: list[Any] = []
         self.constants: dict[int, Array] = {}  # results of DEQUANTIZE
         self._names: dict[int, str] = {}
+        self._stored = 0  # constants that are operands
 
     def onnx(self) -> bytes:
         """The converted network, checked by the ONNX package."""
@@ -110,6 +111,10 @@ class _Conversion:
         values = values.reshape(self.shape(index))
         return values.astype(np.float32) if values.dtype == np.float16 else values
 
+    def is_constant(self, index: int) -> bool:
+        """Whether a tensor's values are stored in the file."""
+        return index in self.constants or self._model.Buffers(self.graph.Tensors(index).Buffer()).DataLength()
+
     def options(self, operator: Any, kind: str) -> Any:
         """An operator's options table, e.g. kind “Conv2DOptions”."""
         table, stored = getattr(self._tflite, kind)(), operator.BuiltinOptions()
@@ -134,6 +139,18 @@ class _Conversion:
         contiguous = np.ascontiguousarray(values)
         self.initializers.append(onnx.numpy_helper.from_array(contiguous, name))
         return name
+
+    def operand(self, index: int, rank: int) -> str:
+        """The ONNX name of a tensor, perhaps a constant, beside one of that rank: broadcast as in NumPy."""
+        if not self.is_constant(index):
+            if rank == 4 and len(self.shape(index)) != 4:
+                raise UnsupportedModelError("The network mixes tensors of different ranks. Use another file.")
+            return self.name(index)
+        values = self.constant(index)
+        if rank == 4:
+            values = values.reshape((1,) * (4 - values.ndim) + values.shape).transpose(_TO_NCHW)
+        self._stored += 1
+        return self.store(f"c{self._stored}", values)
 
     def _value_info(self, index: int) -> Any:
         import onnx
@@ -217,17 +234,72 @@ def _max_pool(net: _Conversion, operator: Any, inputs: list[int], output: int) -
     _activate(net, options, raw, output)
 
 
-def _add(net: _Conversion, operator: Any, inputs: list[int], output: int) -> None:
-    if net.shape(inputs[0]) != net.shape(inputs[1]):
-        raise UnsupportedModelError("The network adds tensors of different shapes. Use another file.")
-    options = net.options(operator, "AddOptions")
-    raw = _raw_name(options, output)
-    net.add("Add", [net.name(index) for index in inputs], raw)
-    _activate(net, options, raw, output)
+def _combined(operation: str) -> "_Converter":
+    """Addition and the like: Add, Sub, Mul or Div."""
+
+    def convert(net: _Conversion, operator: Any, inputs: list[int], output: int) -> None:
+        options = net.options(operator, f"{operation}Options")
+        raw = _raw_name(options, output)
+        net.add(operation, _operands(net, inputs, output), raw)
+        _activate(net, options, raw, output)
+
+    return convert
 
 
-def _relu(net: _Conversion, _operator: Any, inputs: list[int], output: int) -> None:
-    net.add("Relu", [net.name(inputs[0])], net.name(output))
+def _operands(net: _Conversion, inputs: list[int], output: int) -> list[str]:
+    shape = net.shape(output)
+    if np.broadcast_shapes(*(net.shape(index) for index in inputs)) != shape:
+        raise UnsupportedModelError("The network combines tensors of different shapes. Use another file.")
+    return [net.operand(index, len(shape)) for index in inputs]
+
+
+def _squared_difference(net: _Conversion, _operator: Any, inputs: list[int], output: int) -> None:
+    apart = net.add("Sub", _operands(net, inputs, output), f"t{output}_apart")
+    net.add("Mul", [apart, apart], net.name(output))
+
+
+def _changed(operation: str) -> "_Converter":
+    """A function of each value by itself: Sqrt, Neg, Relu, Sigmoid."""
+
+    def convert(net: _Conversion, _operator: Any, inputs: list[int], output: int) -> None:
+        net.add(operation, [net.name(inputs[0])], net.name(output))
+
+    return convert
+
+
+def _reciprocal_root(net: _Conversion, _operator: Any, inputs: list[int], output: int) -> None:
+    root = net.add("Sqrt", [net.name(inputs[0])], f"t{output}_root")
+    net.add("Reciprocal", [root], net.name(output))
+
+
+def _transpose(net: _Conversion, _operator: Any, inputs: list[int], output: int) -> None:
+    perm = [int(axis) for axis in net.constant(inputs[1])]
+    if len(perm) == 4:  # of NCHW to NHWC, as the network has it, and back
+        perm = [_TO_NHWC[perm[axis]] for axis in _TO_NCHW]
+    net.add("Transpose", [net.name(inputs[0])], net.name(output), perm=perm)
+
+
+def _strided_slice(net: _Conversion, operator: Any, inputs: list[int], output: int) -> None:
+    options = net.options(operator, "StridedSliceOptions")
+    begin, end, strides = (net.constant(index).astype(np.int64) for index in inputs[1:])
+    shrinks = options.ShrinkAxisMask()
+    is_known = not (options.EllipsisMask() or options.NewAxisMask() or (shrinks and len(begin) == 4))
+    if not is_known or (strides < 1).any():
+        raise UnsupportedModelError("The network takes a slice that is not known here. Use another file.")
+    axes = np.arange(len(begin))
+    begin = np.where(options.BeginMask() >> axes & 1, 0, begin)
+    end = np.where(options.EndMask() >> axes & 1, net.shape(inputs[0]), end)
+    if len(axes) == 4:
+        axes = np.array(_AXIS_IN_NCHW)
+    limits = {"from": begin, "to": end, "axes": axes, "steps": strides}
+    names = [net.store(f"t{output}_{name}", values.astype(np.int64)) for name, values in limits.items()]
+    part = net.add("Slice", [net.name(inputs[0]), *names], f"t{output}_part")
+    shape = net.store(f"t{output}_shape", np.array(_onnx_shape(net.shape(output)), np.int64))
+    net.add("Reshape", [part, shape], net.name(output))
+
+
+def _onnx_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(shape[axis] for axis in _TO_NCHW) if len(shape) == 4 else shape
 
 
 def _prelu(net: _Conversion, _operator: Any, inputs: list[int], output: int) -> None:
@@ -274,7 +346,7 @@ def _concatenate(net: _Conversion, operator: Any, inputs: list[int], output: int
     if rank == 4:
         axis = _AXIS_IN_NCHW[axis]
     raw = _raw_name(options, output)
-    net.add("Concat", [net.name(index) for index in inputs], raw, axis=axis)
+    net.add("Concat", [net.operand(index, rank) for index in inputs], raw, axis=axis)
     _activate(net, options, raw, output)
 
 
@@ -289,6 +361,14 @@ def _resize_bilinear(net: _Conversion, operator: Any, inputs: list[int], output:
     scales = np.array([1, 1, to_height / height, to_width / width], np.float32)
     names = [net.name(inputs[0]), "", net.store(f"t{output}_scales", scales)]
     net.add("Resize", names, net.name(output), mode="linear", coordinate_transformation_mode="half_pixel")
+
+
+def _sum(net: _Conversion, operator: Any, inputs: list[int], output: int) -> None:
+    if len(net.shape(inputs[0])) == 4:
+        raise UnsupportedModelError("The network takes a sum that is not known here. Use another file.")
+    axes = net.store(f"t{output}_axes", np.atleast_1d(net.constant(inputs[1])).astype(np.int64))
+    keeps = net.options(operator, "ReducerOptions").KeepDims()
+    net.add("ReduceSum", [net.name(inputs[0]), axes], net.name(output), keepdims=int(keeps))
 
 
 def _mean(net: _Conversion, operator: Any, inputs: list[int], output: int) -> None:
@@ -320,10 +400,6 @@ def _fully_connected(net: _Conversion, operator: Any, inputs: list[int], output:
     raw = _raw_name(options, output)
     net.add("Gemm", names, raw, transB=1)
     _activate(net, options, raw, output)
-
-
-def _logistic(net: _Conversion, _operator: Any, inputs: list[int], output: int) -> None:
-    net.add("Sigmoid", [net.name(inputs[0])], net.name(output))
 
 
 def _pads(
@@ -372,18 +448,28 @@ _Converter: TypeAlias = Callable[[_Conversion, Any, list[int], int], None]
 
 # Keys: the numbers of tflite.BuiltinOperator, fixed by TFLite's schema.
 _CONVERTERS: dict[int, _Converter] = {
-    0: _add,  # ADD
+    0: _combined("Add"),  # ADD
     2: _concatenate,  # CONCATENATION
     3: _conv,  # CONV_2D
     4: _depthwise_conv,  # DEPTHWISE_CONV_2D
     6: _dequantize,  # DEQUANTIZE
     9: _fully_connected,  # FULLY_CONNECTED
-    14: _logistic,  # LOGISTIC
+    14: _changed("Sigmoid"),  # LOGISTIC
     17: _max_pool,  # MAX_POOL_2D
-    19: _relu,  # RELU
+    18: _combined("Mul"),  # MUL
+    19: _changed("Relu"),  # RELU
     22: _reshape,  # RESHAPE
     23: _resize_bilinear,  # RESIZE_BILINEAR
     34: _pad,  # PAD
+    39: _transpose,  # TRANSPOSE
     40: _mean,  # MEAN
+    41: _combined("Sub"),  # SUB
+    42: _combined("Div"),  # DIV
+    45: _strided_slice,  # STRIDED_SLICE
     54: _prelu,  # PRELU
+    59: _changed("Neg"),  # NEG
+    74: _sum,  # SUM
+    75: _changed("Sqrt"),  # SQRT
+    76: _reciprocal_root,  # RSQRT
+    99: _squared_difference,  # SQUARED_DIFFERENCE
 }

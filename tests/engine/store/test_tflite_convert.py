@@ -180,12 +180,128 @@ def test_an_unknown_activation_is_refused():
         convert(conv_file(weights, noise(2), 1, SAME, TANH, 4, 4))
 
 
-def test_adding_different_shapes_is_refused():
+@pytest.mark.parametrize("shapes", [((1, 2, 2, 3), (1, 2, 3, 3)), ((1, 2, 2, 3), (2, 1, 1, 1))])
+def test_adding_shapes_that_do_not_fit_is_refused(shapes):
     file = TfliteFile()
-    starts = [file.tensor((1, 2, 2, 3)), file.tensor((1, 1, 1, 3))]
+    starts = [file.tensor(shape) for shape in shapes]
     result = file.operator("ADD", starts, (1, 2, 2, 3), "AddOptions", FusedActivationFunction=NO_ACTIVATION)
-    with pytest.raises(UnsupportedModelError, match="different shapes"):
+    with pytest.raises(UnsupportedModelError, match=r"different shapes|damaged"):
         convert(file.build(starts, [result]))
+
+
+def test_adding_what_has_another_rank_is_refused():
+    file = TfliteFile()
+    starts = [file.tensor((1, 2, 2, 3)), file.tensor((2, 3))]
+    result = file.operator("ADD", starts, (1, 2, 2, 3), "AddOptions", FusedActivationFunction=NO_ACTIVATION)
+    with pytest.raises(UnsupportedModelError, match="different ranks"):
+        convert(file.build(starts, [result]))
+
+
+COMBINED = {"ADD": np.add, "SUB": np.subtract, "MUL": np.multiply, "DIV": np.divide}
+
+
+@pytest.mark.parametrize("code", COMBINED)
+@pytest.mark.parametrize("other", [(1, 2, 3, 4), (1, 2, 3, 1), (1, 1, 1, 4)])
+def test_pictures_are_combined_as_numpy_broadcasts(code, other):
+    file = TfliteFile()
+    starts = [file.tensor((1, 2, 3, 4)), file.tensor(other)]
+    kind = f"{code.capitalize()}Options"
+    result = file.operator(code, starts, (1, 2, 3, 4), kind, FusedActivationFunction=NO_ACTIVATION)
+    pictures = noise(1, 2, 3, 4), noise(*other, seed=1) + 4
+    found = run(file.build(starts, [result]), *pictures)[0]
+    np.testing.assert_allclose(found, COMBINED[code](*pictures), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(), (4,), (3, 4), (1, 2, 3, 4)])
+@pytest.mark.parametrize("kept", ["float32", "float16"])
+def test_a_picture_is_combined_with_a_constant(shape, kept):
+    file = TfliteFile()
+    picture, values = file.tensor((1, 2, 3, 4)), np.asarray(noise(*shape, seed=2), np.float16)
+    constant = file.constant(values, kept)
+    if kept == "float16":
+        constant = file.operator("DEQUANTIZE", [constant], shape)
+    result = file.operator("MUL", [picture, constant], (1, 2, 3, 4), "MulOptions", FusedActivationFunction=0)
+    found = run(file.build([picture], [result]), noise(1, 2, 3, 4))[0]
+    np.testing.assert_allclose(found, noise(1, 2, 3, 4) * values.astype(np.float32), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("code", "change"),
+    [("SQRT", np.sqrt), ("NEG", np.negative), ("RSQRT", lambda values: 1 / np.sqrt(values))],
+)
+def test_functions_of_each_value(code, change):
+    file = TfliteFile()
+    picture = file.tensor((1, 2, 2, 3))
+    values = np.abs(noise(1, 2, 2, 3)) + 0.1
+    found = run(file.build([picture], [file.operator(code, [picture], (1, 2, 2, 3))]), values)[0]
+    np.testing.assert_allclose(found, change(values), rtol=1e-5)
+
+
+def test_a_squared_difference():
+    file = TfliteFile()
+    starts = [file.tensor((1, 2, 2, 3)), file.tensor((1, 2, 2, 1))]
+    values = noise(1, 2, 2, 3), noise(1, 2, 2, 1, seed=1)
+    data = file.build(starts, [file.operator("SQUARED_DIFFERENCE", starts, (1, 2, 2, 3))])
+    np.testing.assert_allclose(run(data, *values)[0], (values[0] - values[1]) ** 2, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("perm", [(0, 1, 3, 2), (0, 3, 1, 2), (0, 2, 1, 3), (2, 0, 1)])
+def test_a_transpose_is_one_of_tflites_axes(perm):
+    file = TfliteFile()
+    shape = (1, 2, 3, 4)[: len(perm)]
+    values = noise(*shape)
+    start = file.tensor(shape)
+    wanted = values.transpose(perm)
+    turned = file.operator("TRANSPOSE", [start, file.constant(np.array(perm), "int32")], wanted.shape)
+    np.testing.assert_array_equal(run(file.build([start], [turned]), values)[0], wanted)
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (1, 2, 3)])
+def test_a_sum_over_the_last_axis(shape):
+    file = TfliteFile()
+    start, last = file.tensor(shape), file.constant(np.array([-1]), "int32")
+    result = file.operator("SUM", [start, last], (*shape[:-1], 1), "ReducerOptions", KeepDims=True)
+    values = noise(*shape)
+    found = run(file.build([start], [result]), values)[0]
+    np.testing.assert_allclose(found, values.sum(axis=-1, keepdims=True), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "begin", "end", "masks", "wanted"),
+    [
+        ((1, 4, 5, 6), (0, 1, 0, 2), (1, 3, 5, 6), {}, np.s_[:, 1:3, :, 2:6]),
+        ((1, 4, 5, 6), (9, 1, 9, 0), (0, 4, 2, 0), {"BeginMask": 5, "EndMask": 9}, np.s_[:, 1:4, :2, :]),
+        ((2, 6), (1, 0), (2, 6), {"ShrinkAxisMask": 1}, np.s_[1]),
+    ],
+)
+def test_a_slice_is_one_of_tflites_axes(shape, begin, end, masks, wanted):
+    file = TfliteFile()
+    start, values = file.tensor(shape), noise(*shape)
+    limits = [file.constant(np.array(limit), "int32") for limit in (begin, end, (1,) * len(shape))]
+    result = file.operator(
+        "STRIDED_SLICE", [start, *limits], values[wanted].shape, "StridedSliceOptions", **masks
+    )
+    np.testing.assert_array_equal(run(file.build([start], [result]), values)[0], values[wanted])
+
+
+def test_a_slice_that_adds_an_axis_is_refused():
+    file = TfliteFile()
+    start = file.tensor((2, 6))
+    limits = [file.constant(np.array(limit), "int32") for limit in ((0, 0), (2, 6), (1, 1))]
+    result = file.operator("STRIDED_SLICE", [start, *limits], (1, 2, 6), "StridedSliceOptions", NewAxisMask=1)
+    with pytest.raises(UnsupportedModelError, match="slice"):
+        convert(file.build([start], [result]))
+
+
+def test_a_constant_and_a_picture_are_joined():
+    file = TfliteFile()
+    start, values = file.tensor((1, 1, 2, 3)), noise(1, 1, 1, 3, seed=3)
+    result = file.operator(
+        "CONCATENATION", [file.constant(values), start], (1, 1, 3, 3), "ConcatenationOptions", Axis=2,
+        FusedActivationFunction=0,
+    )  # fmt: skip
+    found = run(file.build([start], [result]), noise(1, 1, 2, 3))[0]
+    np.testing.assert_array_equal(found, np.concatenate([values, noise(1, 1, 2, 3)], axis=2))
 
 
 def test_weights_of_another_type_are_refused():
