@@ -107,11 +107,9 @@ def _columns(weights: Samples) -> Iterator[tuple[slice, bool]]:
 
 def _mixed_bytes(old: Samples, new: Samples, weights: Samples) -> Samples:
     """`old + weights / 255 * (new - old)`, rounded once."""
-    up, down = (
-        cv2.multiply(cv2.subtract(high, low), weights, scale=1 / 255)
-        for high, low in ((new, old), (old, new))
-    )
-    return np.asarray(cv2.subtract(cv2.add(old, up), down), np.uint8)  # one of both is 0 at each sample
+    step = cv2.multiply(cv2.absdiff(new, old), weights, scale=1 / 255)
+    # Where the new sample is higher this is the sum, else the difference: a step never goes beyond it.
+    return np.asarray(cv2.max(cv2.min(cv2.add(old, step), new), cv2.subtract(old, step)), np.uint8)
 
 
 def blend_bgr(frame: Frame, roi: Roi, bgr: ImageBGR, mask: Mask) -> None:
