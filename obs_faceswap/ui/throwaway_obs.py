@@ -153,7 +153,7 @@ class ThrowawayObs:
         with self._log_path.open("wb") as log:
             self._process = subprocess.Popen(
                 command, env=self._obs_environment(), cwd=self.folder, stdin=subprocess.DEVNULL,
-                stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+                stdout=log, stderr=subprocess.STDOUT, process_group=0,
             )  # fmt: skip
         self._connect()
 
