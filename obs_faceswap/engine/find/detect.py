@@ -8,6 +8,7 @@ from obs_faceswap.engine.errors import UnsupportedModelError
 from obs_faceswap.engine.find.detectors.blazeface import BlazeFace
 from obs_faceswap.engine.find.detectors.centerface import CenterFace
 from obs_faceswap.engine.find.detectors.decode import Network
+from obs_faceswap.engine.find.detectors.planar import Planar
 from obs_faceswap.engine.find.detectors.s3fd import S3fd
 from obs_faceswap.engine.find.detectors.scrfd import Scrfd
 from obs_faceswap.engine.find.detectors.ultraface import UltraFace
@@ -15,8 +16,7 @@ from obs_faceswap.engine.find.detectors.yolo5face import Yolo5Face
 from obs_faceswap.engine.find.detectors.yunet import YuNet
 from obs_faceswap.engine.types import Detector
 
-_CLASSES = (YuNet, BlazeFace, Scrfd, Yolo5Face, CenterFace, S3fd, UltraFace)
-_OF_ANY_SIZE = (YuNet, Scrfd, Yolo5Face, CenterFace, S3fd)  # where the file leaves it open
+_PLANAR: tuple[type[Planar], ...] = (YuNet, Scrfd, Yolo5Face, CenterFace, S3fd, UltraFace)
 
 
 def detector_for(network: Network, side_px: int = 0) -> Detector:
@@ -26,13 +26,12 @@ def detector_for(network: Network, side_px: int = 0) -> Detector:
         network: the network.
         side_px: the side of its input, where the file leaves that open; 0: the family's usual one.
     """
-    for sized in _OF_ANY_SIZE if side_px else ():
-        if sized.fits(network):
-            return sized(network, side_px)
-    for family in _CLASSES:
+    if BlazeFace.fits(network):
+        return BlazeFace(network)
+    for family in _PLANAR:
         if family.fits(network):
-            return family(network)
-    names = ", ".join(family.__name__ for family in _CLASSES)
+            return family(network, side_px)
+    names = ", ".join(("BlazeFace", *(family.__name__ for family in _PLANAR)))
     found = [tuple(output.shape) for output in network.outputs]
     raise UnsupportedModelError(
         f"This network is no face detector that is known here: expected one of {names}, found the outputs "

@@ -3,36 +3,28 @@
 import numpy as np
 
 from obs_faceswap.engine.find.detectors.decode import (
-    DEFAULT_SIDE_PX,
     Floats,
     Network,
     best,
     exponential,
     letterbox,
     planes,
-    refuse,
-    size_of,
 )
+from obs_faceswap.engine.find.detectors.planar import Planar
 from obs_faceswap.engine.types import Detection, ImageBGR
 
 _STRIDE = 4
 _WITHOUT_POINTS, _WITH_POINTS = [1, 2, 2], [1, 2, 2, 10]
 
 
-class CenterFace:
+class CenterFace(Planar):
     """RGB 0..255, sides of multiples of 32; outputs heat, size, offset, perhaps points, a quarter as large.
 
     Decoding as in Star-Clouds/CenterFace, centerface.py: sizes are logarithms in strides, height first.
     """
 
-    def __init__(self, network: Network, side_px: int = DEFAULT_SIDE_PX) -> None:
-        """Checks inputs and outputs; `side_px` is used where the file leaves the input's size open."""
-        if not self.fits(network):
-            refuse("CenterFace", network, "an input (1, 3, H, W) and outputs of 1, 2, 2 and perhaps 10 maps")
-        self._network = network
-        self._input = network.inputs[0].name
-        self._size = size_of(network.inputs[0].shape[2:], side_px)
-        self.side_px = max(self._size)
+    title = "CenterFace"
+    expected = "an input (1, 3, H, W) and outputs of 1, 2, 2 and perhaps 10 maps"
 
     @staticmethod
     def fits(network: Network) -> bool:

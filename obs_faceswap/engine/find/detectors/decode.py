@@ -12,7 +12,6 @@ from obs_faceswap.engine.types import Detection, ImageBGR
 
 Floats = npt.NDArray[np.float32]
 
-DEFAULT_SIDE_PX = 640  # of networks that take any size
 _SIDE_STEP = 32  # which those take multiples of
 _FARTHEST_PX = 1e6  # what lies farther away, or is no number, is nonsense
 _MOST_CANDIDATES = (

@@ -3,7 +3,6 @@
 import numpy as np
 
 from obs_faceswap.engine.find.detectors.decode import (
-    DEFAULT_SIDE_PX,
     Floats,
     Network,
     best,
@@ -11,9 +10,8 @@ from obs_faceswap.engine.find.detectors.decode import (
     exponential,
     letterbox,
     planes,
-    refuse,
-    size_of,
 )
+from obs_faceswap.engine.find.detectors.planar import Planar
 from obs_faceswap.engine.types import Detection, ImageBGR
 
 _MEAN_BGR = (104.0, 117.0, 123.0)
@@ -22,21 +20,15 @@ _ANCHOR = 4  # an anchor's side in strides
 _CENTER_VARIANCE, _SIZE_VARIANCE = 0.1, 0.2
 
 
-class S3fd:
+class S3fd(Planar):
     """BGR 0..255 minus (104, 117, 123); six pairs of class (2 values a cell) and position (4 values a cell).
 
     The values stand in the first axis after the batch or in the last one; classes are probabilities or come
     before their softmax: files differ in both.
     """
 
-    def __init__(self, network: Network, side_px: int = DEFAULT_SIDE_PX) -> None:
-        """Checks inputs and outputs; `side_px` is used where the file leaves the input's size open."""
-        if not self.fits(network):
-            refuse("S3FD", network, "an input (1, 3, H, W) and six pairs of outputs of 2 and 4 values a cell")
-        self._network = network
-        self._input = network.inputs[0].name
-        self._size = size_of(network.inputs[0].shape[2:], side_px)
-        self.side_px = max(self._size)
+    title = "S3FD"
+    expected = "an input (1, 3, H, W) and six pairs of outputs of 2 and 4 values a cell"
 
     @staticmethod
     def fits(network: Network) -> bool:

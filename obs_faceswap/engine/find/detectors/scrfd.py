@@ -4,16 +4,14 @@ import numpy as np
 import numpy.typing as npt
 
 from obs_faceswap.engine.find.detectors.decode import (
-    DEFAULT_SIDE_PX,
     Floats,
     Network,
     best,
     cells,
     letterbox,
     planes,
-    refuse,
-    size_of,
 )
+from obs_faceswap.engine.find.detectors.planar import Planar
 from obs_faceswap.engine.types import Detection, ImageBGR
 
 _MEAN, _SCALE = 127.5, 128.0  # insightface, model_zoo/scrfd.py
@@ -23,22 +21,14 @@ _SAME_FACE_IOU = 0.4
 _WIDTHS = ([1, 4], [1, 4, 10])
 
 
-class Scrfd:
+class Scrfd(Planar):
     """RGB (value - 127.5) / 128; for each stride scores, distances to the box's sides, and perhaps points.
 
     All scores come first, then all boxes, then all points; each (N, values) or (1, N, values), in strides.
     """
 
-    def __init__(self, network: Network, side_px: int = DEFAULT_SIDE_PX) -> None:
-        """Checks inputs and outputs; `side_px` is used where the file leaves the input's size open."""
-        if not self.fits(network):
-            refuse(
-                "SCRFD", network, "an input (1, 3, H, W) and three outputs each of 1, 4 and perhaps 10 values"
-            )
-        self._network = network
-        self._input = network.inputs[0].name
-        self._size = size_of(network.inputs[0].shape[2:], side_px)
-        self.side_px = max(self._size)
+    title = "SCRFD"
+    expected = "an input (1, 3, H, W) and three outputs each of 1, 4 and perhaps 10 values"
 
     @staticmethod
     def fits(network: Network) -> bool:

@@ -2,24 +2,23 @@
 
 import numpy as np
 
-from obs_faceswap.engine.find.detectors.decode import Network, best, letterbox, planes, refuse, size_of
+from obs_faceswap.engine.find.detectors.decode import Network, best, letterbox, planes
+from obs_faceswap.engine.find.detectors.planar import Planar
 from obs_faceswap.engine.types import Detection, ImageBGR
 
 _MEAN, _SCALE = 127.0, 128.0  # Linzaer's run_video_face_detect_onnx.py
-_SIDE_PX = 320
 
 
-class UltraFace:
+class UltraFace(Planar):
     """RGB (value - 127) / 128; outputs scores (1, N, 2) and boxes (1, N, 4) as parts of the input's sides."""
 
-    def __init__(self, network: Network) -> None:
-        """Checks inputs and outputs."""
-        if not self.fits(network):
-            refuse("UltraFace", network, "an input (1, 3, H, W) and outputs (1, N, 2) and (1, N, 4)")
-        self._network = network
-        self._input = network.inputs[0].name
-        self._size = size_of(network.inputs[0].shape[2:], _SIDE_PX)
-        self.side_px = max(self._size)
+    title = "UltraFace"
+    expected = "an input (1, 3, H, W) and outputs (1, N, 2) and (1, N, 4)"
+    usual_side_px = 320
+
+    def __init__(self, network: Network, side_px: int = 0) -> None:
+        """Checks inputs and outputs, see `Planar`."""
+        super().__init__(network, side_px)
         widths = [output.shape[-1] for output in network.outputs]
         self._scores, self._boxes = widths.index(2), widths.index(4)
 

@@ -3,17 +3,15 @@
 import numpy as np
 
 from obs_faceswap.engine.find.detectors.decode import (
-    DEFAULT_SIDE_PX,
     Floats,
     Network,
     best,
     cells,
     letterbox,
     planes,
-    refuse,
     sigmoid,
-    size_of,
 )
+from obs_faceswap.engine.find.detectors.planar import Planar
 from obs_faceswap.engine.types import Detection, ImageBGR
 
 # deepcam-cn/yolov5-face: widths and heights of the three anchors at each stride, in input pixels.
@@ -26,17 +24,11 @@ _VALUES = 16  # of an anchor: center, size, objectness, five points, class
 _SAME_FACE_IOU = 0.5
 
 
-class Yolo5Face:
+class Yolo5Face(Planar):
     """BGR 0..1, sides of multiples of 32; three outputs (1, 48, H / stride, W / stride) before a sigmoid."""
 
-    def __init__(self, network: Network, side_px: int = DEFAULT_SIDE_PX) -> None:
-        """Checks inputs and outputs; `side_px` is used where the file leaves the input's size open."""
-        if not self.fits(network):
-            refuse("YOLOv5-face", network, "an input (1, 3, H, W) and three outputs (1, 48, h, w)")
-        self._network = network
-        self._input = network.inputs[0].name
-        self._size = size_of(network.inputs[0].shape[2:], side_px)
-        self.side_px = max(self._size)
+    title = "YOLOv5-face"
+    expected = "an input (1, 3, H, W) and three outputs (1, 48, h, w)"
 
     @staticmethod
     def fits(network: Network) -> bool:

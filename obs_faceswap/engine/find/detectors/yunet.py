@@ -10,30 +10,27 @@ from obs_faceswap.engine.find.detectors.decode import (
     exponential,
     letterbox,
     planes,
-    refuse,
-    size_of,
 )
+from obs_faceswap.engine.find.detectors.planar import Planar
 from obs_faceswap.engine.types import Detection, ImageBGR
 
 _STRIDES = (8, 16, 32)
 _OUTPUTS = [f"{part}_{stride}" for part in ("cls", "obj", "bbox", "kps") for stride in _STRIDES]
-_SIDE_PX = 320  # where the file leaves it open
 
 
-class YuNet:
+class YuNet(Planar):
     """BGR 0..255, an input of a fixed size or any size, outputs told by name.
 
     Decoding as in OpenCV's FaceDetectorYN: score = sqrt(class * objectness), positions in strides.
     """
 
-    def __init__(self, network: Network, side_px: int = _SIDE_PX) -> None:
-        """Checks inputs and outputs; `side_px` is used where the file leaves the input's size open."""
-        if not self.fits(network):
-            refuse("YuNet", network, f"the outputs {', '.join(_OUTPUTS)}")
-        self._network = network
-        self._input = network.inputs[0].name
-        self._size = size_of(network.inputs[0].shape[2:], side_px)
-        self.side_px = max(self._size)
+    title = "YuNet"
+    expected = f"the outputs {', '.join(_OUTPUTS)}"
+    usual_side_px = 320
+
+    def __init__(self, network: Network, side_px: int = 0) -> None:
+        """Checks inputs and outputs, see `Planar`."""
+        super().__init__(network, side_px)
         names = [output.name for output in network.outputs]
         self._index = {name: names.index(name) for name in _OUTPUTS}
         self._cells = {stride: cells(self._size[0] // stride, self._size[1] // stride) for stride in _STRIDES}
