@@ -354,9 +354,9 @@ def _of_samples(samples: Sequence[Samples], conversion: Conversion) -> Samples:
 
 
 def _averaged(samples: Samples, size_wh: tuple[int, int]) -> Samples:
-    """Samples averaged down to a size; by a half first where that is exact, which is twice as fast."""
+    """Samples averaged down to a size; by halves first where that is exact, which is many times as fast."""
     width, height = size_wh
-    if samples.shape[0] % (2 * height) == 0 and samples.shape[1] % (2 * width) == 0:
+    while samples.shape[0] % (2 * height) == 0 and samples.shape[1] % (2 * width) == 0:
         half_wh = samples.shape[1] // 2, samples.shape[0] // 2
         samples = cv2.resize(samples, half_wh, interpolation=cv2.INTER_LINEAR)
     if samples.shape[:2] == (height, width):
