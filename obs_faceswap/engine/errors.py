@@ -47,3 +47,23 @@ class FrameFormatError(FaceSwapError):
 
 class MediaError(FaceSwapError):
     """A picture or video file cannot be read or written."""
+
+
+def explain(error: BaseException) -> str:
+    """What to tell a user about an error."""
+    if isinstance(error, FaceSwapError):
+        return str(error)
+    if isinstance(error, ImportError):
+        return _explain_import(error)
+    return (
+        f"The engine failed ({type(error).__name__}: {error}). If it stays so, choose another face or device."
+    )
+
+
+def _explain_import(error: ImportError) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        what = f"Missing in the Python that OBS uses: {error.name}."
+    else:
+        package = (error.name or "A package").partition(".")[0]
+        what = f"{package} cannot be used by the Python in OBS ({error})."
+    return f"{what} Run installer/install.py again, then restart OBS."

@@ -25,7 +25,7 @@ from obs_faceswap.engine.crop.masking import face_masks
 from obs_faceswap.engine.crop.occlusion import Visible
 from obs_faceswap.engine.crop.picture import Picture
 from obs_faceswap.engine.crop.place import place_of, warp_at
-from obs_faceswap.engine.errors import FaceError, FaceSwapError, FaceUnseenError, ModelError
+from obs_faceswap.engine.errors import FaceError, FaceSwapError, FaceUnseenError, ModelError, explain
 from obs_faceswap.engine.faces import FaceKind
 from obs_faceswap.engine.find.assignment import slots_of, wearing
 from obs_faceswap.engine.find.finder import Found
@@ -40,7 +40,6 @@ from obs_faceswap.engine.finish.policy import NoFacePolicy, Step
 from obs_faceswap.engine.finish.reproject import reprojected
 from obs_faceswap.engine.finish.seen import Seen, Steps
 from obs_faceswap.engine.live.governor import Plan
-from obs_faceswap.engine.live.loader import explain
 from obs_faceswap.engine.runtime.providers import usable_processors
 from obs_faceswap.engine.settings import Cover, DebugView, Settings, covers_other_faces
 from obs_faceswap.engine.steps import Begun, Made, Stage, Stopwatch, Swap, all_made, made_for, reason

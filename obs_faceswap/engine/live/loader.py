@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from obs_faceswap.engine.errors import FaceSwapError
 from obs_faceswap.engine.find.assignment import slots_of
 from obs_faceswap.engine.live.governor import Plan
 from obs_faceswap.engine.runtime import cancel
@@ -138,26 +137,6 @@ def placement(engine: Engine) -> str:
         if device != engine.provider:
             parts.append(f"{what} on {labels.get(device, device)}")
     return ", ".join(parts)
-
-
-def explain(error: BaseException) -> str:
-    """What to tell a user about an error."""
-    if isinstance(error, FaceSwapError):
-        return str(error)
-    if isinstance(error, ImportError):
-        return _explain_import(error)
-    return (
-        f"The engine failed ({type(error).__name__}: {error}). If it stays so, choose another face or device."
-    )
-
-
-def _explain_import(error: ImportError) -> str:
-    if isinstance(error, ModuleNotFoundError):
-        what = f"Missing in the Python that OBS uses: {error.name}."
-    else:
-        package = (error.name or "A package").partition(".")[0]
-        what = f"{package} cannot be used by the Python in OBS ({error})."
-    return f"{what} Run installer/install.py again, then restart OBS."
 
 
 class Choices:

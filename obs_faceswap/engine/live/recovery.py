@@ -2,7 +2,7 @@
 
 import time
 
-from obs_faceswap.engine.live.loader import explain
+from obs_faceswap.engine.errors import explain
 
 _FAULTS_ALLOWED = 5  # frames in a row; fewer are over before anybody could read of them
 _RETRY_S = (2.0, 5.0, 10.0, 30.0)  # waits before loading again; the last one repeats

@@ -5,7 +5,8 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
-from obs_faceswap.engine.live.loader import DEVICES, explain
+from obs_faceswap.engine.errors import explain
+from obs_faceswap.engine.live.loader import DEVICES
 from obs_faceswap.engine.settings import Settings, option
 
 if TYPE_CHECKING:

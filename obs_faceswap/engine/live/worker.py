@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from obs_faceswap.engine.errors import FaceError, UnsupportedModelError
+from obs_faceswap.engine.errors import FaceError, UnsupportedModelError, explain
 from obs_faceswap.engine.live import exchange as ex
 from obs_faceswap.engine.live.delay import SteadyDelay
 from obs_faceswap.engine.live.exchange import Exchange, now_ns
@@ -20,7 +20,6 @@ from obs_faceswap.engine.live.loader import (
     Engine,
     Load,
     Loader,
-    explain,
     face_name,
     load_engine,
     needs,

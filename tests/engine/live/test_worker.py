@@ -11,13 +11,13 @@ import pytest
 from stream_engine import StreamEngine, work
 from worker_stage import ANNA, Loads, loaded, offered, result_of
 
-from obs_faceswap.engine.errors import FaceError
+from obs_faceswap.engine.errors import FaceError, explain
 from obs_faceswap.engine.formats import PixelFormat
 from obs_faceswap.engine.live import exchange as ex
 from obs_faceswap.engine.live import loader, stream, worker
 from obs_faceswap.engine.live.exchange import Exchange, key_of, now_ns
 from obs_faceswap.engine.live.governor import Plan
-from obs_faceswap.engine.live.loader import Choices, explain
+from obs_faceswap.engine.live.loader import Choices
 from obs_faceswap.engine.live.meter import Host
 from obs_faceswap.engine.live.worker import State, Worker
 from obs_faceswap.engine.settings import Settings, Target
