@@ -18,7 +18,7 @@ from obs_faceswap.engine import faces, wear
 from obs_faceswap.engine.errors import ModelError, ModelMissingError
 from obs_faceswap.engine.settings import OPTIONS
 from obs_faceswap.engine.store import models
-from obs_faceswap.ui import cli, demo, doctor, settings_table
+from obs_faceswap.ui import cli, command, demo, doctor, settings_table
 
 REPORT_KEYS = {
     "obs_version", "provider", "frames_in", "frames_swapped", "frames_raw", "frames_frozen", "frames_covered",
@@ -247,11 +247,11 @@ def test_verify_says_which_network_is_missing(run, home):
 def test_weights_are_fetched_only_where_they_are_missing(home, monkeypatch):
     fetched = []
     monkeypatch.setattr(models, "fetch_defaults", lambda models_from, progress: fetched.append(models_from))
-    cli.fetch_weights(None)
+    command.fetch_weights(None)
     assert fetched == [None]
     monkeypatch.setattr(models, "find_detector", lambda models_from: "here")
     monkeypatch.setattr(models, "find", lambda name, models_from: "here")
-    cli.fetch_weights(None)
+    command.fetch_weights(None)
     assert fetched == [None]
 
 

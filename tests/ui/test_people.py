@@ -15,7 +15,7 @@ from obs_faceswap.engine.find.finder import Found
 from obs_faceswap.engine.find.networks import Networks
 from obs_faceswap.engine.pictures import read_picture
 from obs_faceswap.engine.settings import Settings, Who
-from obs_faceswap.ui import cli
+from obs_faceswap.ui import cli, installed
 
 TWO = Found(face_at(80, 120), [face_at(230, 120, track_id=2)])
 
@@ -60,7 +60,7 @@ def seen(monkeypatch):
 
         monkeypatch.setattr(enroll_pictures, "Networks", load)
 
-    monkeypatch.setattr(cli, "fetch_weights", lambda models_from: None)
+    monkeypatch.setattr(installed, "fetch_weights", lambda models_from: None)
     see.closed = closed
     return see
 
