@@ -100,15 +100,17 @@ def similarity(source: npt.ArrayLike, target: npt.ArrayLike) -> Matrix:
     a, b = np.asarray(source, np.float64), np.asarray(target, np.float64)
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
         raise FaceError("A face's points are no numbers. Expected finite positions in the picture.")
-    center_a, center_b = a.mean(axis=0), b.mean(axis=0)
     # As complex numbers, rotation and scale are one factor: the regression of target on source.
-    x, y = (a - center_a) @ (1, 1j), (b - center_b) @ (1, 1j)
-    spread = float((x.conj() @ x).real)
+    x, y = a @ (1, 1j), b @ (1, 1j)
+    center_x, center_y = complex(x.mean()), complex(y.mean())
+    x -= center_x
+    spread = float(np.vdot(x, x).real)
     if spread < 1e-9:
         raise FaceError("A face's points lie all in one place. Expected points that span a face.")
-    factor = (x.conj() @ y) / spread
-    linear = np.array([[factor.real, -factor.imag], [factor.imag, factor.real]])
-    return np.column_stack([linear, center_b - linear @ center_a]).astype(np.float32)
+    factor = complex(np.vdot(x, y - center_y)) / spread
+    shift = center_y - factor * center_x
+    rows = (factor.real, -factor.imag, shift.real), (factor.imag, factor.real, shift.imag)
+    return np.array(rows, np.float32)
 
 
 def cut(picture: Picture, warp: Warp) -> ImageBGR:

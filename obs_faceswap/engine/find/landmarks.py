@@ -109,8 +109,8 @@ def shape_error(points: Points, depth: npt.NDArray[np.float32]) -> float:
     mouth and jaw, which move too far.
     """
     mesh = np.column_stack([points, depth])[_UPPER].astype(np.float64)
-    mesh -= mesh.mean(axis=0)
-    spread = float((mesh**2).sum())
+    mesh -= np.ones(len(mesh)) @ mesh / len(mesh)
+    spread = float(np.vdot(mesh, mesh))
     if not spread > 0:  # also refuses NaN
         return 1.0
     # Procrustes (Kabsch, Umeyama): the singular values of the correlation give the best fit's residual.

@@ -200,10 +200,10 @@ class CutWatch:
         last, self._last = self._last, thumbnail
         if last is None:
             return False
-        spread = float(last.std() * thumbnail.std())
-        if spread < _CUT_CONTRAST**2:
+        spread = math.sqrt(float(np.vdot(last, last)) * float(np.vdot(thumbnail, thumbnail)))
+        if spread < _CUT_CONTRAST**2 * last.size:
             return False
-        return float((last * thumbnail).mean()) < _CUT_CORRELATION * spread
+        return float(np.vdot(last, thumbnail)) < _CUT_CORRELATION * spread
 
 
 def _thumbnail(picture: Picture) -> Floats:

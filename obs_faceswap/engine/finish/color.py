@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from obs_faceswap.engine.finish.transfer import TRANSFERS, Change, lab_of
+from obs_faceswap.engine.finish.transfer import TRANSFERS, Change, lab_of, mean_of
 from obs_faceswap.engine.settings import ColorTransfer
 from obs_faceswap.engine.types import ImageBGR, Mask, SwappedFace, Tone
 
@@ -102,7 +102,7 @@ class ColorMatch:
         """The change for this frame, some of the way from the past."""
         transfer, part = TRANSFERS[kind], self._part(kind, timestamp_ns)
         part_of_figures = 1.0 if transfer.from_samples else part
-        sides = [_Side(lab_of(one).mean(axis=0), transfer.measure(one)) for one in (samples, scene)]
+        sides = [_Side(mean_of(lab_of(one)), transfer.measure(one)) for one in (samples, scene)]
         pasts = self._swapped, self._scene
         is_new = any(past is None or now.is_cut_from(past) for now, past in zip(sides, pasts, strict=True))
         own, wanted = (now.after(past, part_of_figures) for now, past in zip(sides, pasts, strict=True))

@@ -81,6 +81,11 @@ def lab_of(samples: Samples) -> npt.NDArray[np.float32]:
     return np.asarray(cv2.cvtColor(scaled, cv2.COLOR_BGR2Lab)[0], np.float32)
 
 
+def mean_of(values: Samples) -> Doubles:
+    """The mean (3,) of samples; several times as fast as NumPy's own over so narrow an array."""
+    return np.asarray(np.ones(len(values)) @ values / len(values), np.float64)
+
+
 def _lab_statistics(samples: Samples) -> Doubles:
     """Means and deviations of L, a, b."""
     return np.concatenate([part[:, 0] for part in cv2.meanStdDev(lab_of(samples)[None])])
@@ -96,7 +101,7 @@ def _reinhard(samples: Samples, own: Doubles, wanted: Doubles) -> Change:
 def _covariance(samples: Samples) -> Doubles:
     """Means and covariances of blue, green, red, (12,)."""
     values = samples.astype(np.float64)
-    mean = values.mean(axis=0)
+    mean = mean_of(values)
     spread = values - mean
     return np.concatenate([mean, (spread.T @ spread / len(values)).ravel()])
 
@@ -192,11 +197,12 @@ def _fitted(before: npt.ArrayLike, after: npt.ArrayLike, ridge: float) -> Double
     every pixel to Lab and back would, twenty times as fast.
     """
     before, after = np.asarray(before, np.float64), np.asarray(after, np.float64)
-    center, change = before.mean(0), after - before
+    center, change = mean_of(before), after - before
+    shift = mean_of(change)
     spread = before - center
     heavy = spread.T @ spread + ridge * len(before) * np.eye(3)
-    slope = np.linalg.solve(heavy, spread.T @ (change - change.mean(0))).T + np.eye(3)
-    return np.column_stack([slope, after.mean(0) - slope @ center])
+    slope = np.linalg.solve(heavy, spread.T @ (change - shift)).T + np.eye(3)
+    return np.column_stack([slope, center + shift - slope @ center])
 
 
 TRANSFERS: dict[ColorTransfer, Transfer] = {

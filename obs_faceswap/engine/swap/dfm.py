@@ -132,7 +132,7 @@ class DfmSwapper:
                     f"{_ADVICE}"
                 )
             # One NaN or infinity anywhere makes the sum one.
-            if not np.isfinite(output.sum(dtype=np.float64)):
+            if not np.isfinite(output.sum(dtype=np.float32)):
                 self._session.distrust()
                 raise ModelError(
                     f"The model gave values that are no numbers ({name}) on {self._session.provider}. "

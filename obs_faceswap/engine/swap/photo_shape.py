@@ -17,6 +17,9 @@ Doubles: TypeAlias = npt.NDArray[np.float64]
 TO_OUTLINE = np.linalg.norm(HEAD[:, None] - HEAD[None, list(OVAL)], axis=2).min(axis=1)  # cm
 # The outline slides over the cheeks when the head turns, so poses are fitted without it.
 _INNER = np.flatnonzero(TO_OUTLINE > 1.2)
+_INNER_CENTER = HEAD[_INNER].mean(axis=0)
+_INNER_HEAD = HEAD[_INNER] - _INNER_CENTER
+_INNER_SPREAD = float((_INNER_HEAD**2).sum())
 # Lids and lips move with every blink and word; what they do says nothing about the shape.
 _RESTLESS = sorted({*INNER_LIPS, *(vertex for eye in EYES for vertex in eye)})
 
@@ -45,14 +48,13 @@ class Pose:
 
 def fit_pose(mesh: npt.NDArray[np.floating]) -> Pose:
     """The pose of a mesh (468, 3): landmarks and depth, px. Least squares (Umeyama 1991)."""
-    head, seen = HEAD[_INNER], mesh[_INNER].astype(np.float64)
-    mean_head, mean_seen = head.mean(axis=0), seen.mean(axis=0)
-    head, seen = head - mean_head, seen - mean_seen
-    left, values, right = np.linalg.svd(seen.T @ head)
+    seen = mesh[_INNER].astype(np.float64)
+    mean_seen = np.ones(len(seen)) @ seen / len(seen)
+    left, values, right = np.linalg.svd((seen - mean_seen).T @ _INNER_HEAD)
     signs = np.array([1.0, 1.0, np.sign(np.linalg.det(left @ right))])
     rotation = (left * signs) @ right
-    scale = float((values * signs).sum() / max((head**2).sum(), 1e-9))
-    return Pose(scale, rotation, mean_seen - scale * rotation @ mean_head)
+    scale = float((values * signs).sum() / _INNER_SPREAD)
+    return Pose(scale, rotation, mean_seen - scale * rotation @ _INNER_CENTER)
 
 
 def _egg_normals() -> Doubles:
