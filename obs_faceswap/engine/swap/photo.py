@@ -69,7 +69,7 @@ class PhotoSwapper:
 
     def _meet(self) -> None:
         """Prepares for a live person who was never seen."""
-        self._gaze, self._lids = Gaze(SIDE), Lids()
+        self._gaze, self._lids, self._opened = Gaze(SIDE), Lids(), (1.0, 1.0)
         self._shape = ShapeShift(self._mean_shape)
         self._light, self._shading = LightMatch(), Shading()
         self._track_id = -1
@@ -115,7 +115,7 @@ class PhotoSwapper:
         target = live.copy()
         target[:, :2] += self._shape.step(live, pose)
         if self._eyes is not Keep.YES:
-            self._lids.step(live, target, pose.scale)
+            self._opened = self._lids.step(live, target, pose.scale)
         size = aligned.warp.size
         crop, alpha, tone = aligned.crop.copy(), np.zeros((size, size), np.float32), None
         box = draw.box_of(target, size)
@@ -138,7 +138,7 @@ class PhotoSwapper:
         u, v, alpha, torn = draw.fields(target, pose, shape, draw.drawn_coarser(pose))
         texture, sides = self._textures.for_pose(pose)
         if self._eyes is Keep.AUTO:
-            texture = self._gaze.step(texture, sides, crop, live)
+            texture = self._gaze.step(texture, sides, crop, live, self._opened)
         places = np.column_stack([draw.scaled(live[:, :2], 1 / times), live[:, 2]])
         shading = self._shading.step(small, places, egg_facing(pose), self._slope)
         coarse = [draw.enlarged(field, small.shape) for field in (u, v, alpha)]

@@ -34,9 +34,11 @@ _LEAST_OPENING = 0.16  # height of an eye in parts of its width; less is nearly 
 _FOLLOW = 0.5  # of the way to a new frame's gaze
 _REST = 0.02  # of the way back to the source's own gaze in a frame that shows none
 # Measured on the clips: open eyes are 0.6 to 1.1 cm high on the canonical head; closed ones, with their lids
-# together in the picture, still have 0.4 to 0.65 of that in the mesh.
+# together in the picture, still have 0.4 to 0.67 of that in the mesh.
 _OPEN_EYES = (0.6, 1.1)
-_CLOSED, _WIDE = 0.5, 0.85
+_CLOSED, _WIDE = 0.6, 0.9
+_SHUT = 0.4  # of its opening: below, more and more of an eye is painted over,
+_LASHES = 0.1  # by the upper lid's edge, so many heights of the eye above it
 _OPENS, _FORGETS = 0.2, 1 / 300  # how fast the widest opening follows, a frame
 _STILL_AT, _GONE_AT = 0.45, 0.98  # |s| up to which the eye moves along with the iris, and where nothing does
 
@@ -60,10 +62,22 @@ class Gaze:
         """Where a texture's two irises are, s; None where that cannot be seen."""
         return _sides(texture, self._at)
 
-    def step(self, texture: ImageBGR, source: Sides, crop: ImageBGR, live: Floats) -> ImageBGR:
-        """The texture with its eyes turned after those of the live crop with its mesh (468, 2 or more).
+    def step(
+        self,
+        texture: ImageBGR,
+        source: Sides,
+        crop: ImageBGR,
+        live: Floats,
+        opened: tuple[float, ...] = (1.0, 1.0),
+    ) -> ImageBGR:
+        """The texture with its eyes turned after those of the live crop; good until the next call.
 
-        `source` is what `sides_of` said of the texture. What is given is good until the next call.
+        Args:
+            texture: with the source's own gaze.
+            source: what `sides_of` said of it.
+            crop: the live crop.
+            live: its mesh (468, 2 or more).
+            opened: what `Lids` said; however narrow an eye is drawn, what lies in it shines through.
         """
         seen = _sides(crop, live[:, :2])
         shifts = [a - b for a, b in zip(seen, source, strict=True) if a is not None and b is not None]
@@ -75,8 +89,8 @@ class Gaze:
             self._shift -= self._shift * _REST
         if self._turned is None or self._drawn_on is not texture:
             self._drawn_on, self._turned = texture, texture.copy()
-        for eye in self._eyes:
-            eye.turn(texture, self._turned, self._shift)
+        for eye, part in zip(self._eyes, opened, strict=True):
+            eye.turn(texture, self._turned, self._shift, min(part / _SHUT, 1.0))
         return self._turned
 
 
@@ -90,11 +104,13 @@ class Lids:
         """Forgets how far the live person's eyes open."""
         self._widest = [0.0 for _ in _UPPER]
 
-    def step(self, live: Floats, target: Floats, px_per_cm: float) -> None:
+    def step(self, live: Floats, target: Floats, px_per_cm: float) -> tuple[float, ...]:
         """Moves the upper lids of `target` (468, 2 or more) in place, as the openings of `live` say.
 
-        `px_per_cm` is the head's scale: the width of an eye shrinks when the head turns.
+        `px_per_cm` is the head's scale: the width of an eye shrinks when the head turns. Returns how far
+        each eye is open, 0..1.
         """
+        opened = []
         for index, (upper, lower) in enumerate(zip(_UPPER, _LOWER, strict=True)):
             opening = _height(live[list(upper), :2], live[list(lower), :2]) / max(px_per_cm, 1e-6)
             widest = self._widest[index] or float(np.clip(opening, *_OPEN_EYES))
@@ -104,6 +120,8 @@ class Lids:
             kept = min(max((part - _CLOSED) / (_WIDE - _CLOSED), 0.0), 1.0)
             over, under = list(upper[1:-1]), list(lower[1:-1])
             target[over, :2] = target[under, :2] + (target[over, :2] - target[under, :2]) * kept
+            opened.append(kept)
+        return tuple(opened)
 
 
 def _height(over: Floats, under: Floats) -> float:
@@ -132,10 +150,14 @@ class _Opening:
         y = np.arange(y0, y1, dtype=np.float64)[:, None]
         self._t = (y - self._lid(over, self._x)) / self._height(self._x)
 
-    def turn(self, texture: ImageBGR, turned: ImageBGR, shift: float) -> None:
-        """Draws the opening of `texture`, its iris moved by `shift` (s), on `turned`."""
+    def turn(self, texture: ImageBGR, turned: ImageBGR, shift: float, opened: float) -> None:
+        """Draws the opening of `texture`, its iris moved by `shift` (s), on `turned`.
+
+        Where it is `opened` less than 1, it becomes the upper lid's edge.
+        """
         from_x = self._x - shift * self._moves
-        from_y = self._lid(self._over, from_x) + self._t * self._height(from_x)
+        t = self._t * opened - _LASHES * (1 - opened)
+        from_y = self._lid(self._over, from_x) + t * self._height(from_x)
         x, y = (np.broadcast_to(place, from_y.shape).astype(np.float32) for place in (from_x, from_y))
         moved = cv2.remap(texture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         still = np.ascontiguousarray(texture[self._part])

@@ -167,6 +167,18 @@ def test_lids_that_nearly_meet_close():
     assert gap(target) < 0.1 * gap(opened(1.3))
 
 
+def test_nothing_of_a_closed_eye_shines_through():
+    gaze, source = Gaze(SIDE), looking(0)
+    live = photo_heads.posed(scale=24, center=(300, 300))
+    crop = photo_heads.picture_of(source, live, size=600)
+    x, y = np.round(mesh.texture_points(SIDE)[list(mesh.EYES[0])].mean(axis=0)).astype(int)
+    turned = gaze.step(source, gaze.sides_of(source), crop, live, (0.0, 1.0))
+    lid = source[y - 40, x]
+    assert np.abs(turned[y - 2 : y + 3, x - 20 : x + 21].astype(int) - lid).max() <= 20
+    other = np.round(mesh.texture_points(SIDE)[list(mesh.EYES[1])].mean(axis=0)).astype(int)
+    assert np.abs(turned[other[1], other[0] - 20 : other[0] + 21].astype(int) - lid).max() > 60
+
+
 def test_open_eyes_stay_as_they_are():
     lids = Lids()
     live = opened(1.3)
