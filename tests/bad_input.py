@@ -8,17 +8,20 @@ from fake_engine import FRAME_NS, networks_of
 
 from obs_faceswap.engine.crop.front import Front
 from obs_faceswap.engine.faces import FaceKind
+from obs_faceswap.engine.find.detectors.decode import best
 from obs_faceswap.engine.find.enroll import Enroller
 from obs_faceswap.engine.find.finder import FaceFinder
 from obs_faceswap.engine.find.identity import Identities, Roster
 from obs_faceswap.engine.formats import LAYOUTS, PixelFormat, plane_sizes
 from obs_faceswap.engine.pipeline import Pipeline
 from obs_faceswap.engine.settings import Cover
-from obs_faceswap.engine.types import Detection, Frame, Shown
+from obs_faceswap.engine.types import Frame, Shown
 from obs_faceswap.engine.wear import Worn
 
 _GUARD, _GUARD_BYTE = 3, 0xA5
 _WITH_ALPHA, _ALPHA = (PixelFormat.BGRA, PixelFormat.BGRX, PixelFormat.RGBA), 3
+_FIVE = [33, 263, 1, 61, 291]  # of the mesh: eyes, nose, mouth
+_FAR = 1e6  # px
 _NOT_RAW = 3.0  # levels that a covered or swapped face differs at least from the camera's, in the mean
 
 
@@ -97,13 +100,9 @@ class Detector:
         scale = image.shape[1] / self._scene.width
         if image.shape[0] != self._scene.height * image.shape[1] // self._scene.width:
             return []  # a part of the picture, or a turned one
-        return [_detection(face.landmarks * scale) for face in self._scene.faces]
-
-
-def _detection(points):
-    low, high = points.min(axis=0), points.max(axis=0)
-    eyes_nose_mouth = points[[33, 263, 1, 61, 291]]
-    return Detection(np.concatenate([low, high]).astype(np.float32), eyes_nose_mouth, 0.9)
+        points = np.reshape([face.landmarks * scale for face in self._scene.faces], (-1, 468, 2))
+        boxes = np.concatenate([points.min(axis=1), points.max(axis=1)], axis=1)
+        return best(np.full(len(points), 0.9), boxes, points[:, _FIVE], threshold, same_iou=0.9)
 
 
 class Mesh:
@@ -121,6 +120,8 @@ class Mesh:
         if nearest < 0 or away[nearest] > side_px:
             return np.zeros((468, 2), np.float32), np.zeros(468, np.float32), 0.0
         face = self._scene.faces[nearest]
+        if not all((np.abs(values) < _FAR).all() for values in (face.landmarks, face.depth)):
+            return np.zeros((468, 2), np.float32), np.zeros(468, np.float32), 0.0  # as real ones do
         return face.landmarks, face.depth, face.presence
 
 

@@ -18,7 +18,16 @@ from obs_faceswap.engine.find.views import views_of
 from obs_faceswap.engine.formats import PixelFormat
 from obs_faceswap.engine.pipeline import Pipeline
 from obs_faceswap.engine.runtime.session import Session
-from obs_faceswap.engine.settings import OPTIONS, AlignMode, Cover, FaceType, Kind, Settings, Who
+from obs_faceswap.engine.settings import (
+    OPTIONS,
+    AlignMode,
+    ColorTransfer,
+    Cover,
+    FaceType,
+    Kind,
+    Settings,
+    Who,
+)
 from obs_faceswap.engine.swap.animate import Animator
 from obs_faceswap.engine.swap.dfm import DfmSwapper
 from obs_faceswap.engine.swap.one_photo import FAMILIES, OnePhotoSwapper
@@ -196,3 +205,40 @@ def test_rows_may_be_longer_than_the_picture(worn, pixel_format):
 def test_a_strip_is_not_searched_in_hundreds_of_parts():
     assert len(views_of(8192, 16)) < 10
     assert len(views_of(90, 8192)) < 150
+
+
+# --- many faces, and the finder that follows them ---
+
+CROWD = [face_at(30 + 62 * (n % 10), 40 + 70 * (n // 10), 50, track_id=n) for n in range(50)]
+
+
+@pytest.mark.parametrize(
+    "people",
+    [[], CROWD, [CROWD[5]] * 50, [face_at(100 + n, 100 + n / 2, 60) for n in range(50)]],
+    ids=["nobody", "fifty", "fifty times the same", "fifty on top of each other"],
+)
+@pytest.mark.parametrize("who", Who)
+def test_any_number_of_faces_is_swapped_or_covered(worn, who, people):
+    engine = Engine(worn["one photo"].swapper, size=(640, 360))
+    engine.faces = [CROWD[12]]
+    settings = Settings(who=who, person_1="*", color_transfer=ColorTransfer.NONE)
+    assert engine.show(settings).shown is Shown.SWAPPED
+    engine.faces = people
+    result = [engine.show(settings) for _ in range(16)][-1]  # a place is held for a second
+    assert (result.shown is Shown.SWAPPED) == bool(people)
+    engine.faces = [CROWD[12]]
+    engine.shows(
+        settings, 12, is_opaque=False
+    )  # those who left stay covered where they were, for half a second
+    assert engine.show(settings).shown is Shown.SWAPPED
+
+
+@few(25)
+@given(st.lists(st.lists(BAD_FACES, max_size=4), min_size=1, max_size=4), ANY_SETTINGS)
+def test_the_finder_follows_faces_of_any_shape_or_none_and_recovers(worn, scenes, settings):
+    engine = Engine(worn["dfm"].swapper, worn["dfm"].kind)
+    for scene in scenes:
+        engine.faces = [bad.face for bad in scene]
+        engine.show(settings, is_opaque=False)
+    engine.faces = [face_at(150, 120)]
+    assert Shown.SWAPPED in engine.shows(Settings(), 12, is_opaque=False)

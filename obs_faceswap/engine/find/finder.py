@@ -282,7 +282,11 @@ class FaceFinder:
         known.looks, known.score = known.looks + 1, max(known.score, detection.score)
 
     def _unclear_at(self, box: Floats) -> _Unclear | None:
-        return next((u for u in self._unclear if float(overlap(box, u.box[None])[0]) > _SAME_FACE), None)
+        if not self._unclear:
+            return None
+        shared = overlap(box, np.stack([unclear.box for unclear in self._unclear]))
+        nearest = int(shared.argmax())
+        return self._unclear[nearest] if shared[nearest] > _SAME_FACE else None
 
     def _sighting(self, picture: Picture, detection: Detection) -> Sighting | None:
         """A detected face, or None if the mesh says that it is none."""
@@ -353,8 +357,8 @@ class FaceFinder:
                     other.undo()
 
     def _forget(self) -> None:
-        """Drops the tracks that are lost for too long."""
-        self._tracks = [t for t in self._tracks if self._now_s - t.seen_s <= self._kept_s(t)]
+        """Drops the tracks that are lost for too long; of a crowd not everybody is looked at in that time."""
+        self._tracks = [t for t in self._tracks if not t.is_lost or self._now_s - t.seen_s <= self._kept_s(t)]
         self._unclear = [u for u in self._unclear if self._now_s - u.seen_s <= _OTHER_KEPT_S]
 
     def _kept_s(self, track: Track) -> float:

@@ -125,8 +125,9 @@ class Hands:
         outputs = self._hands.run({self._hands.inputs[0].name: _rgb(picture.sample(matrix, self._side))})
         points = np.asarray(outputs[0], np.float32).reshape(_POINTS, 3)[:, :2]
         presence = float(outputs[1].reshape(-1)[0])
-        is_sound = bool((np.abs(points) < _FARTHEST * self._side).all())
-        return inverted(points - 0.5, matrix), presence if is_sound else 0.0
+        if not (np.abs(points) < _FARTHEST * self._side).all():
+            return np.zeros((_POINTS, 2), np.float32), 0.0
+        return inverted(points - 0.5, matrix), presence
 
 
 def drawn(hands: Sequence[Points], size: int, matrix: Matrix) -> Mask:

@@ -14,9 +14,8 @@ Floats = npt.NDArray[np.float32]
 
 _SIDE_STEP = 32  # which those take multiples of
 _FARTHEST_PX = 1e6  # what lies farther away, or is no number, is nonsense
-_MOST_CANDIDATES = (
-    1000  # fifty faces have fewer; a network that sees faces everywhere must not stop the stream
-)
+# Crowds have fewer; a network that sees faces everywhere must not hold up the stream.
+_MOST_CANDIDATES, _MOST_FACES = 1000, 200
 _SAME_FACE_IOU = 0.3  # two boxes of one picture that overlap more are one face (most networks' own figure)
 
 # Where eyes, nose and mouth lie in a box from the brows to the chin, for networks that give no points.
@@ -100,8 +99,8 @@ def best(
     near = (np.abs(boxes) < _FARTHEST_PX).all(axis=1) & (np.abs(points) < _FARTHEST_PX).all(axis=(1, 2))
     order = np.flatnonzero(near & np.isfinite(scores) & (np.nan_to_num(scores) >= threshold))
     order = order[np.argsort(-scores[order], kind="stable")][:_MOST_CANDIDATES]
-    found = []
-    while len(order):
+    found: list[Detection] = []
+    while len(order) and len(found) < _MOST_FACES:
         first, rest = order[0], order[1:]
         found.append(Detection(boxes[first], points[first], float(scores[first])))
         order = rest[overlap(boxes[first], boxes[rest]) < same_iou]
