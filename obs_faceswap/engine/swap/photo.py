@@ -69,7 +69,8 @@ class PhotoSwapper:
 
     def _meet(self) -> None:
         """Prepares for a live person who was never seen."""
-        self._gaze, self._lids, self._opened = Gaze(SIDE), Lids(), (1.0, 1.0)
+        self._gaze, self._lids = Gaze(SIDE), Lids()
+        self._opened: tuple[float, ...] = (1.0, 1.0)
         self._shape = ShapeShift(self._mean_shape)
         self._light, self._shading = LightMatch(), Shading()
         self._track_id = -1
