@@ -1,12 +1,14 @@
 """Who of several people is swapped, in painted scenes."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from painted import ANNE, BEN, Person, Recognizer, Stream, is_on, numbers_of
 
 from obs_faceswap.engine.find import people
+from obs_faceswap.engine.find.choose import Scene
 from obs_faceswap.engine.settings import Settings, SortBy, Who
 
 CARL = Person(120, 160, 50, 40)
@@ -140,6 +142,15 @@ def test_a_small_face_is_not_swapped():
     found = Stream().see(*EVERYBODY, settings=large)
     assert people_on(found.targets, ANNE)
     assert len(found.others) == 2
+
+
+@pytest.mark.parametrize("scale", [1, 3])
+def test_how_small_a_face_may_be_is_a_part_of_the_pictures_height(scale):
+    size_wh = (320 * scale, 240 * scale)
+    track = SimpleNamespace(size_px=60.0 * scale)
+    for percent, is_large in ((24.5, True), (25.5, False)):
+        scene = Scene([track], size_wh, 0.0, replace(ALL, min_face=percent), lambda track: None)
+        assert scene.is_large(track) is is_large
 
 
 def test_somebody_who_is_swapped_may_become_a_little_smaller():
