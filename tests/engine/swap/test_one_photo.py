@@ -59,6 +59,15 @@ def test_colors_come_back_as_they_went_in(family):
     assert np.abs(swapped.crop.astype(int) - face.crop).max() <= 1
 
 
+@pytest.mark.parametrize("side", [256, 512])
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_a_family_is_worn_at_the_side_of_its_file(family, side):
+    session = network(family, side)
+    swapper = OnePhotoSwapper(session, family_of(session, f"{family.name}_{side}.onnx"), zero_source(family))
+    assert swapper.crop_size(1000) == side
+    assert swapper.swap(aligned(side)).crop.shape == (side, side, 3)
+
+
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 def test_the_source_reaches_the_network(family):
     source = zero_source(family) + 0.2
