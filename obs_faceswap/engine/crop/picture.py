@@ -18,6 +18,7 @@ from obs_faceswap.engine.types import Frame, ImageBGR, Matrix, Points
 
 _TILE = 32  # px; tiles are converted once, where somebody asks for one of their pixels
 _KERNEL = 2  # pixels that cubic interpolation reaches to each side
+_AROUND = 16  # a crop's surroundings are a part of that of its sides: other crops of the face lie there
 _FACTORS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)  # what chroma of half the size can be averaged by too
 
 
@@ -33,6 +34,7 @@ class Picture:
         """
         self.frame = frame
         self.width, self.height = frame.width, frame.height
+        self._small: dict[int, tuple[Roi, ImageBGR]] = {}  # by factor: what was averaged down last
         shape = (frame.height, frame.width, 3)
         self._is_bgr = frame.format is PixelFormat.BGR3 and not frame.flip
         self._done = np.zeros((-(-frame.height // _TILE), -(-frame.width // _TILE)), np.bool_)
@@ -92,13 +94,33 @@ class Picture:
         (a, b, _), (c, d, _) = matrix.tolist()
         finer = 1 / max(math.sqrt(abs(a * d - b * c)), 1e-6)
         wanted = _halvings(finer)
-        part, factor = self.reduced(roi := self._shown(matrix, side, wanted), wanted)
+        part, factor = self._averaged(roi := self._shown(matrix, side, wanted), wanted)
         moved = _moved(matrix, roi, factor)
         if factor == 1 and interpolation != cv2.INTER_LINEAR:
             return _warped(part, moved, side, interpolation)
         # OpenCV interpolates four channels faster than three.
         crop = _warped(cv2.cvtColor(part, cv2.COLOR_BGR2BGRA), moved, side, cv2.INTER_LINEAR)
         return np.asarray(cv2.cvtColor(crop, cv2.COLOR_BGRA2BGR), np.uint8)
+
+    def _averaged(self, roi: Roi, finer: int) -> tuple[ImageBGR, int]:
+        """A part of the picture as from `reduced`, with its surroundings averaged down only once."""
+        if _factor(min(finer, roi[2] - roi[0], roi[3] - roi[1])) != finer or finer == 1:
+            return self.reduced(roi, finer)
+        step = 2 * finer
+        around, small = self._small.get(finer, ((0, 0, 0, 0), None))
+        if small is None or not _holds(around, roi):
+            more = (roi[2] - roi[0]) // _AROUND // step * step
+            around = self._clipped((roi[0] - more, roi[1] - more, roi[2] + more, roi[3] + more))
+            small, _ = self.reduced(around, finer)
+            self._small[finer] = around, small
+        x0, y0, x1, y1 = (
+            (place - start) // finer for place, start in zip(roi, (*around[:2], *around[:2]), strict=True)
+        )
+        return small[y0:y1, x0:x1], finer
+
+    def _clipped(self, roi: Roi) -> Roi:
+        x0, y0, x1, y1 = roi
+        return max(x0, 0), max(y0, 0), min(x1, self.width), min(y1, self.height)
 
     @staticmethod
     def _is_copied(matrix: Matrix) -> bool:
@@ -156,6 +178,11 @@ def inverted(points: npt.ArrayLike, matrix: Matrix) -> Points:
     (a, b, x), (c, d, y) = matrix.tolist()
     back = np.array([[d, -c], [-b, a]]) / (a * d - b * c)  # to be multiplied from the right
     return np.asarray((np.asarray(points, np.float64) - (x, y)) @ back, np.float32)
+
+
+def _holds(outer: Roi, inner: Roi) -> bool:
+    """Whether a region lies within another one."""
+    return outer[0] <= inner[0] and outer[1] <= inner[1] and outer[2] >= inner[2] and outer[3] >= inner[3]
 
 
 def _factor(most: float) -> int:

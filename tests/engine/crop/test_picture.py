@@ -116,6 +116,25 @@ def test_a_thumbnail_is_the_picture_upright(pixel_format, flip):
     assert np.corrcoef(found.ravel(), wanted.ravel())[0, 1] > 0.95
 
 
+@FLIPS
+@FORMATS
+@given(
+    st.tuples(st.floats(0, 210), st.floats(0, 160)),
+    st.tuples(st.floats(0, 210), st.floats(0, 160)),
+    st.sampled_from([0.2, 0.26, 0.4, 0.5]),
+)
+def test_a_crop_is_the_same_whatever_was_asked_before(pixel_format, flip, first, second, scale):
+    frame = reference.random_frame(pixel_format, 211, 164)
+    frame.flip = flip
+    matrices = [
+        np.array([[scale, 0, 16 - x * scale], [0, scale, 16 - y * scale]]) for x, y in (first, second)
+    ]
+    used = Picture(frame)
+    used.sample(matrices[0].astype(np.float32), 32)
+    again = used.sample(matrices[1].astype(np.float32), 32)
+    assert np.array_equal(again, Picture(frame).sample(matrices[1].astype(np.float32), 32))
+
+
 # --- crops in frame pixels ---
 
 
