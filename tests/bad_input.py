@@ -4,6 +4,8 @@ import warnings
 from dataclasses import replace
 
 import numpy as np
+import tiny_networks
+from engine.swap import photo_heads
 from fake_engine import FRAME_NS, networks_of
 
 from obs_faceswap.engine.crop.front import Front
@@ -14,7 +16,12 @@ from obs_faceswap.engine.find.finder import FaceFinder
 from obs_faceswap.engine.find.identity import Identities, Roster
 from obs_faceswap.engine.formats import LAYOUTS, PixelFormat, plane_sizes
 from obs_faceswap.engine.pipeline import Pipeline
-from obs_faceswap.engine.settings import Cover
+from obs_faceswap.engine.runtime.session import Session
+from obs_faceswap.engine.settings import OPTIONS, Cover, Kind
+from obs_faceswap.engine.swap.animate import Animator
+from obs_faceswap.engine.swap.dfm import DfmSwapper
+from obs_faceswap.engine.swap.one_photo import FAMILIES, OnePhotoSwapper
+from obs_faceswap.engine.swap.photo import PhotoSwapper
 from obs_faceswap.engine.types import Frame, Shown
 from obs_faceswap.engine.wear import Worn
 
@@ -171,7 +178,7 @@ def guarded_frame(size, pixel_format=PixelFormat.BGR3, number=0, flip=False, alp
 def checked(pipeline, frame, buffers, settings, faces=(), is_opaque=True):
     """Processes a frame and checks what has to hold for every frame, whatever comes in; the result.
 
-    `is_opaque` says that a swap hides these faces, which not all settings want.
+    `is_opaque` says that a swap hides these faces and nothing else, which not all settings want.
     """
     before = [plane.copy() for plane in frame.planes]
     kept = replace(frame)
@@ -184,7 +191,7 @@ def checked(pipeline, frame, buffers, settings, faces=(), is_opaque=True):
         assert_guarded(buffer, plane)
     if result.fault is not None or result.notice:
         assert_told(result.notice)
-    if result.shown is Shown.SWAPPED:
+    if result.shown is Shown.SWAPPED and is_opaque:
         assert_alpha_kept(frame, before)
     if settings.cover is not Cover.ORIGINAL:
         assert result.shown is not Shown.ORIGINAL
@@ -230,3 +237,47 @@ def assert_not_raw(frame, before, face):
     columns = slice(x0 // layout.x_step * layout.sample_bytes, x1 // layout.x_step * layout.sample_bytes)
     old, new = before[0][y0:y1, columns].astype(int), frame.planes[0][y0:y1, columns].astype(int)
     assert np.abs(new - old).mean() > _NOT_RAW
+
+
+# --- faces to wear, of every kind ---
+
+
+def one_photo():
+    session = Network(
+        Session(tiny_networks.one_photo(128), "cpu", 1), lambda outputs: [outputs[0][..., ::-1]]
+    )
+    return Worn(OnePhotoSwapper(session, FAMILIES[0], np.zeros((1, 512), np.float32)), FaceKind.PHOTO)
+
+
+def photo():
+    points = photo_heads.posed()
+    picture = photo_heads.picture_of(photo_heads.skin(), points)
+    return Worn(PhotoSwapper([picture], photo_heads.finder(points)), FaceKind.PHOTO)
+
+
+def animator():
+    picture = np.random.default_rng(9).integers(0, 40, (48, 64, 3), np.uint8)
+    return Worn(Animator(Session(tiny_networks.animator(64), "cpu", 1), picture), FaceKind.PHOTO)
+
+
+def dfm():
+    return Worn(DfmSwapper(Session(tiny_networks.dfm(64, morph=True), "cpu", 1)), FaceKind.DFM)
+
+
+WORN = {"photo": photo, "dfm": dfm, "one photo": one_photo, "animator": animator}
+
+
+# --- settings ---
+
+
+def values_of(option):
+    """What a test tries of an option: the ends of its range, its default, all of its choices."""
+    if option.kind is Kind.NUMBER:
+        middle = (option.minimum + option.maximum) / 2
+        return list(dict.fromkeys((option.default, option.minimum, option.maximum, middle)))
+    if option.kind is Kind.CHOICE:
+        return [value for value, _ in option.choices]
+    return ["", "*"] if option.kind is Kind.PERSON else [option.default]
+
+
+VALUES = {option.key: values_of(option) for option in OPTIONS}

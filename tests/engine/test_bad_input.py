@@ -4,90 +4,38 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-import tiny_networks
-from bad_input import Engine, Network, checked, guarded_frame
-from engine.swap import photo_heads
+from bad_input import VALUES, WORN, Engine, checked, guarded_frame
 from fake_engine import FakeFinder, face_at, networks_of
 from hypothesis import example, given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
-from obs_faceswap.engine.faces import FaceKind
 from obs_faceswap.engine.find.finder import Found
 from obs_faceswap.engine.find.views import views_of
 from obs_faceswap.engine.formats import PixelFormat
 from obs_faceswap.engine.pipeline import Pipeline
-from obs_faceswap.engine.runtime.session import Session
 from obs_faceswap.engine.settings import (
-    OPTIONS,
     AlignMode,
     ColorTransfer,
     Cover,
     FaceType,
-    Kind,
     Settings,
     Who,
 )
-from obs_faceswap.engine.swap.animate import Animator
-from obs_faceswap.engine.swap.dfm import DfmSwapper
-from obs_faceswap.engine.swap.one_photo import FAMILIES, OnePhotoSwapper
-from obs_faceswap.engine.swap.photo import PhotoSwapper
 from obs_faceswap.engine.types import Shown
-from obs_faceswap.engine.wear import Worn
-
-EVERYBODY = Settings(who=Who.ALL)
 
 
 def few(examples):
     return profile(max_examples=examples, derandomize=True, deadline=None)
 
 
-# --- swappers of every kind, made once ---
-
-
-def _one_photo():
-    session = Network(
-        Session(tiny_networks.one_photo(128), "cpu", 1), lambda outputs: [outputs[0][..., ::-1]]
-    )
-    return Worn(OnePhotoSwapper(session, FAMILIES[0], np.zeros((1, 512), np.float32)), FaceKind.PHOTO)
-
-
-def _photo():
-    points = photo_heads.posed()
-    picture = photo_heads.picture_of(photo_heads.skin(), points)
-    return Worn(PhotoSwapper([picture], photo_heads.finder(points)), FaceKind.PHOTO)
-
-
-def _animator():
-    picture = np.random.default_rng(9).integers(0, 40, (48, 64, 3), np.uint8)
-    return Worn(Animator(Session(tiny_networks.animator(64), "cpu", 1), picture), FaceKind.PHOTO)
-
-
-def _dfm():
-    return Worn(DfmSwapper(Session(tiny_networks.dfm(64, morph=True), "cpu", 1)), FaceKind.DFM)
-
-
 @pytest.fixture(scope="module")
 def worn():
-    return {"photo": _photo(), "dfm": _dfm(), "one photo": _one_photo(), "animator": _animator()}
+    return {kind: make() for kind, make in WORN.items()}
 
 
-KINDS = st.sampled_from(["photo", "dfm", "one photo", "animator"])
+KINDS = st.sampled_from(list(WORN))
 
-# --- settings ---
-
-
-def _values(option):
-    """What a test tries of an option: the ends of its range, its default, all of its choices."""
-    if option.kind is Kind.NUMBER:
-        middle = (option.minimum + option.maximum) / 2
-        return list(dict.fromkeys((option.default, option.minimum, option.maximum, middle)))
-    if option.kind is Kind.CHOICE:
-        return [value for value, _ in option.choices]
-    return ["", "*"] if option.kind is Kind.PERSON else [option.default]
-
-
-VALUES = {option.key: _values(option) for option in OPTIONS}
 ANY_SETTINGS = st.fixed_dictionaries(
     {}, optional={key: st.sampled_from(values) for key, values in VALUES.items() if len(values) > 1}
 ).map(lambda chosen: Settings(**chosen))
