@@ -4,7 +4,7 @@ What is not written keeps its bytes. A swap comes as 8-bit samples and 8-bit wei
 the weight is full and is copied, and only its edge is computed.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 import cv2
@@ -60,7 +60,8 @@ def blend_samples(frame: Frame, stored: Roi, new: Samples, weights: Samples) -> 
         return
     _put(frame, components[0], stored, cv2.extractChannel(new, 0), weights, _spans(weights))
     if len(components) > 1:
-        blend_chroma(frame, stored, _block_means(new, components[1]), _block_means(weights, components[1]))
+        chroma = cv2.split(_block_means(new, components[1]))[1:3]
+        blend_chroma(frame, stored, chroma, _block_means(weights, components[1]))
 
 
 def blend_luma(frame: Frame, stored: Roi, luma: Samples, weights: Samples) -> None:
@@ -68,11 +69,11 @@ def blend_luma(frame: Frame, stored: Roi, luma: Samples, weights: Samples) -> No
     _put(frame, COMPONENTS[frame.format][0], stored, luma, weights, _spans(weights))
 
 
-def blend_chroma(frame: Frame, stored: Roi, new: Samples, weights: Samples) -> None:
-    """Blends channels 1 and 2 by weights into a region, all of them as fine as the frame's chroma."""
+def blend_chroma(frame: Frame, stored: Roi, new: Sequence[Samples], weights: Samples) -> None:
+    """Blends Cb and Cr by weights into a region, all of them as fine as the frame's chroma."""
     spans = list(_spans(weights))
-    for channel, where in enumerate(COMPONENTS[frame.format][1:], 1):
-        _put(frame, where, stored, cv2.extractChannel(new, channel), weights, spans)
+    for where, samples in zip(COMPONENTS[frame.format][1:], new, strict=True):
+        _put(frame, where, stored, samples, weights, spans)
 
 
 def _put(

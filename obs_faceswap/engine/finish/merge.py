@@ -168,15 +168,15 @@ def _doubled(face: _Face, band: Roi, layer: Samples, matrix: Doubles) -> bool:
     frame, (x0, y0, x1, y1) = face.frame, band
     # One more on each side, for luma between them.
     small = _warped(layer, _halved(matrix), (x0 // 2 - 1, y0 // 2 - 1, (x1 + 1) // 2 + 1, (y1 + 1) // 2 + 1))
-    weights = face.faded(found := cv2.extractChannel(small, 3))
+    *samples, found = cv2.split(small)
     if not found.any():
         return False
+    weights = face.faded(found)
     rows, columns = y1 - y0, x1 - x0
-    luma, wide = (_twice(channel)[:rows, :columns] for channel in (cv2.extractChannel(small, 0), weights))
+    luma, wide = (_twice(channel)[:rows, :columns] for channel in (samples[0], weights))
     blend_luma(frame, band, luma, wide)
-    blend_chroma(
-        frame, band, np.ascontiguousarray(small[1:-1, 1:-1]), np.ascontiguousarray(weights[1:-1, 1:-1])
-    )
+    cb, cr, weights = (channel[1:-1, 1:-1] for channel in (*samples[1:], weights))
+    blend_chroma(frame, band, (cb, cr), weights)
     return True
 
 
