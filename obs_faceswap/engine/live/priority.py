@@ -4,7 +4,8 @@ Linux: a nice value for each thread. Threads take it, and their name, from the o
 how the helper threads of ONNX Runtime and OpenCV are found. Measured beside two busy engine threads on two
 processors: a game's 5 ms of work each 16 ms took 14 ms, 13 ms with SCHED_BATCH, and 5.7 ms with 10 more of
 nice. Only a program with the right to (RLIMIT_NICE) may take a nice value back; else it stays until the
-program ends, and `notice` says so.
+program ends, and `notice` says so. A few more they always have: OBS's own threads go first when both want the
+processor, and where nobody else does it costs nothing.
 
 Windows and macOS: the calling thread alone, both ways; helper threads keep their own priority.
 """
@@ -19,7 +20,8 @@ from typing import Any, Protocol
 
 _NAME = "face swap"  # how the engine's threads are called; of at most 15 bytes the kernel keeps each
 _TASKS = Path("/proc/self/task")
-_NICER = 10  # of 0..19
+_NOT_OURS = tuple(f"{_NAME} {name}" for name in ("cover", "nurse", "sound"))  # as Python 3.14 calls threads
+_NICE, _NICER = 5, 10  # more than the program has, of 0..19
 _THREAD_PRIORITY_BELOW_NORMAL, _THREAD_PRIORITY_NORMAL = -1, 0
 _QOS_CLASS_DEFAULT, _QOS_CLASS_UTILITY = 0x15, 0x11
 _STAYS_LOW = (
@@ -43,13 +45,13 @@ class Linux:
     """By nice values of threads."""
 
     def begin(self) -> None:
-        """Names the calling thread, and with it those that it starts."""
+        """Names the calling thread, and with it those that it starts, and has them let OBS go first."""
         _call_thread(_NAME)
+        _set_nice(threading.get_native_id(), _nice_of_program() + _NICE)
 
     def set_low(self, low: bool) -> bool:
         """All threads of the engine."""
-        usual = os.getpriority(os.PRIO_PROCESS, os.getpid())  # the program's first thread
-        nice = min(usual + _NICER, 19) if low else usual
+        nice = _nice_of_program() + (_NICER if low else _NICE)
         done = [_set_nice(thread, nice) for thread in self.threads()]  # all of them, whatever one says
         return all(done)
 
@@ -60,7 +62,7 @@ class Linux:
         return [
             thread
             for thread, name in names.items()
-            if name.startswith(_NAME) and not name.startswith(f"{_NAME} cover")
+            if name.startswith(_NAME) and not name.startswith(_NOT_OURS)
         ]
 
 
@@ -129,7 +131,7 @@ def yield_to_all(name: str) -> None:
         system.set_low(True)
         return
     _call_thread(name)  # threads of the engine's name get their usual priority back
-    _set_nice(threading.get_native_id(), min(os.getpriority(os.PRIO_PROCESS, os.getpid()) + _NICER, 19))
+    _set_nice(threading.get_native_id(), _nice_of_program() + _NICER)
 
 
 def _call_thread(name: str) -> None:
@@ -152,9 +154,14 @@ def _name_of(task: Path) -> str:
         return ""
 
 
+def _nice_of_program() -> int:
+    """Of its first thread."""
+    return os.getpriority(os.PRIO_PROCESS, os.getpid())
+
+
 def _set_nice(thread: int, nice: int) -> bool:
     try:
-        os.setpriority(os.PRIO_PROCESS, thread, nice)
+        os.setpriority(os.PRIO_PROCESS, thread, min(nice, 19))
     except ProcessLookupError:  # it has just ended
         return True
     except PermissionError:
