@@ -159,14 +159,26 @@ class Engine:
         return [self.show(settings, **more).shown for _ in range(count)]
 
 
-def guarded_frame(size, pixel_format=PixelFormat.BGR3, number=0, flip=False, alpha=0):
-    """A frame of noise that lies in larger buffers, and these; its alpha is all the same."""
+class Late:
+    """A pipeline whose frames are finished with the swap of the first one."""
+
+    def __init__(self, pipeline):
+        self._pipeline, self._swap = pipeline, None
+
+    def process(self, frame, settings):
+        begun = self._pipeline.begin(frame, settings)
+        self._swap = self._swap or self._pipeline.swap(begun)
+        return self._pipeline.finish(frame, begun, self._swap)
+
+
+def guarded_frame(size, pixel_format=PixelFormat.BGR3, number=0, flip=False, alpha=0, value=None):
+    """A frame of noise, or of one value, that lies in larger buffers, and these; its alpha is all one."""
     random = np.random.default_rng(number)
     planes, buffers = [], []
     for stride, rows in plane_sizes(pixel_format, *size):
         buffer = np.full((rows + 2 * _GUARD, stride + 2 * _GUARD), _GUARD_BYTE, np.uint8)
         plane = buffer[_GUARD:-_GUARD, _GUARD:-_GUARD]
-        plane[:] = random.integers(60, 190, plane.shape, np.uint8)
+        plane[:] = random.integers(60, 190, plane.shape, np.uint8) if value is None else value
         if pixel_format in _WITH_ALPHA:
             plane[:, _ALPHA::4] = alpha
         planes.append(plane)

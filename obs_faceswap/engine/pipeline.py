@@ -62,6 +62,7 @@ logger = logging.getLogger(__name__)
 _FRAME_ERRORS = (FaceSwapError, cv2.error, ArithmeticError, ValueError, IndexError)
 
 _MOVED = 0.4  # parts of a face's size that one may have moved since it was lost
+_FARTHEST_PX = 1e6  # no picture is that large
 _NO_SIZE_PX = 4  # no face is that small
 _MOST_LOOKS = 16
 _NANOSECONDS = 1e9
@@ -427,8 +428,8 @@ def _has_size(landmarks: Points) -> bool:
 
 def _require_numbers(face: Face) -> None:
     """Raises FaceError for a face of which nothing can be computed."""
-    if not (np.isfinite(face.landmarks).all() and np.isfinite(face.depth).all()):
-        raise FaceError("A face's points are no numbers. Expected finite positions in the picture.")
+    if not all((np.abs(values) < _FARTHEST_PX).all() for values in (face.landmarks, face.depth)):
+        raise FaceError("A face's points are no numbers, or far away. Expected positions in the picture.")
 
 
 def _checked(swapped: SwappedFace, aligned: AlignedFace) -> SwappedFace:

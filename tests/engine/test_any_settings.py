@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import tiny_networks
-from bad_input import VALUES, WORN, Engine, checked, guarded_frame
+from bad_input import VALUES, WORN, Engine, Late, checked, guarded_frame
 from fake_engine import face_at
 
 from obs_faceswap.engine.crop.occluders import FaceNetwork
@@ -46,18 +46,6 @@ def rows():
         yield {key: values[row[n] - starts[n]] for n, (key, values) in enumerate(FACTORS.items())}
 
 
-class _Late:
-    """A pipeline whose frames are finished with the swap of the first one."""
-
-    def __init__(self, pipeline):
-        self._pipeline, self._swap = pipeline, None
-
-    def process(self, frame, settings):
-        begun = self._pipeline.begin(frame, settings)
-        self._swap = self._swap or self._pipeline.swap(begun)
-        return self._pipeline.finish(frame, begun, self._swap)
-
-
 @pytest.fixture(scope="module")
 def worn():
     enhancer = Enhancer(Session(tiny_networks.enhancer(256), "cpu", 1))
@@ -81,7 +69,7 @@ def test_every_pair_of_values_works(worn):
         swapper, kind = worn[scene["worn"], scene["is_enhanced"]]
         engine = Engine(swapper, kind, occluder=parser)
         engine.faces = [face_at(150, 120, 110)]
-        pipeline = _Late(engine.pipeline) if scene["late"] else engine.pipeline
+        pipeline = Late(engine.pipeline) if scene["late"] else engine.pipeline
         for number in range(2):
             frame, buffers = guarded_frame((320, 240), scene["pixel_format"], number, scene["flip"])
             result = checked(pipeline, frame, buffers, settings, engine.faces, is_opaque=False)

@@ -131,8 +131,10 @@ class DfmSwapper:
                     f"The model's {name} should be (1, {side}, {side}, {channels}) and is {output.shape}. "
                     f"{_ADVICE}"
                 )
-            # One NaN or infinity anywhere makes the sum one.
-            if not np.isfinite(output.sum(dtype=np.float32)):
+            # One NaN or infinity anywhere makes the sum one, and so do many numbers that no picture has.
+            with np.errstate(over="ignore", invalid="ignore"):
+                total = output.sum(dtype=np.float32)
+            if not np.isfinite(total):
                 self._session.distrust()
                 raise ModelError(
                     f"The model gave values that are no numbers ({name}) on {self._session.provider}. "
