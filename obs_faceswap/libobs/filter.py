@@ -1,6 +1,7 @@
 """One filter on one source, but for what the graphics thread does for it. Standard library only."""
 
 import logging
+import threading
 import time
 from dataclasses import replace
 from typing import Any, Protocol
@@ -71,6 +72,7 @@ class Filter:
         self._is_news = False
         self._changed_s = 0.0
         self._problem = 0
+        self._passing = threading.Lock()  # while settings are passed on; nothing is waited for inside
         self._has_viewers = True  # until OBS is asked
         self._looked_s = 0.0
         self._cover.start()
@@ -86,6 +88,7 @@ class Filter:
                 self._exchange, self._as_shown(), self._on_news, self._write_report,
                 name=self._name(), read_host=lag(self._obs).read,
             )  # fmt: skip
+            self._pass_on()  # what the cover thread found meanwhile
             self._worker.start()
 
     def ask_to_stop(self) -> None:
@@ -149,8 +152,10 @@ class Filter:
         self._complain()
 
     def _pass_on(self) -> None:
-        if self._worker is not None:
-            self._worker.set_settings(self._as_shown())
+        """Has the worker go on with the settings of now; from any thread."""
+        with self._passing:
+            if self._worker is not None:
+                self._worker.set_settings(self._as_shown())
 
     def _follow_viewers(self) -> bool:
         """Looks whether viewers see what OBS shows, where that matters; whether it has changed."""

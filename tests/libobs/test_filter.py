@@ -567,3 +567,20 @@ def test_without_a_debug_view_nobody_asks_for_outputs(make, obs, hasty):
     made, _ = make()
     made.keep()
     assert "obs_video_active" not in obs.calls
+
+
+def test_what_is_found_while_the_worker_is_made_reaches_it(make, obs, hasty, monkeypatch):
+    made, _ = make(debug_view="preview")
+    made.stop_engine()
+    obs.has_output = True
+    made.keep()
+
+    class SlowWorker(SteppedWorker):
+        def __init__(self, *arguments, **more):
+            super().__init__(*arguments, **more)
+            obs.has_output = False
+            made.keep()  # the cover thread's turn, before anybody knows this worker
+
+    monkeypatch.setattr(filter_module, "Worker", SlowWorker)
+    made.start_engine()
+    assert made._worker._settings.debug_view == "preview"
