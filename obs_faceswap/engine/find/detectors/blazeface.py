@@ -1,5 +1,6 @@
 """MediaPipe's BlazeFace, short range (128 px) and back camera (256 px): box and six points."""
 
+import cv2
 import numpy as np
 
 from obs_faceswap.engine.find.detectors.decode import (
@@ -43,7 +44,7 @@ class BlazeFace:
     def detect(self, image: ImageBGR, threshold: float) -> list[Detection]:
         """Faces with a score of at least `threshold` (0..1), best first; `image` (H, W, 3) of any size."""
         boxed, scale = letterbox(image, (self.side_px, self.side_px))
-        tensor = boxed[None, :, :, ::-1].astype(np.float32) / 127.5 - 1
+        tensor = cv2.cvtColor(boxed, cv2.COLOR_BGR2RGB)[None] / np.float32(127.5) - np.float32(1)
         outputs = self._network.run({self._input: tensor})
         scores = sigmoid(np.asarray(outputs[self._scores], np.float32).reshape(-1))
         keep = scores >= threshold

@@ -63,8 +63,9 @@ def letterbox(image: ImageBGR, size_wh: tuple[int, int]) -> tuple[ImageBGR, np.f
     scale = min(size_wh[0] / width, size_wh[1] / height)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     boxed = np.zeros((size_wh[1], size_wh[0], 3), np.uint8)
-    # Shrinking by averaging: small faces in a large frame would drown in aliasing otherwise.
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    # Shrinking by averaging: small faces in a large frame would drown in aliasing otherwise. Down to a half
+    # the two nearest pixels are all there are, in an eighth of the time.
+    method = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_LINEAR
     boxed[: size[1], : size[0]] = cv2.resize(image, size, interpolation=method)
     return boxed, np.float32(scale)
 
