@@ -1,5 +1,6 @@
 """Drawing a texture on a live mesh: fields of places, masks, and what is kept of the live picture."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -62,10 +63,10 @@ class Box:
 
 def box_of(target: Floats, size: int) -> Box | None:
     """The box around a mesh (468, 2 or more) in a crop of a side; None if the face lies outside."""
-    low = np.clip(np.floor(target[:, :2].min(axis=0)) - 5, 0, size)
-    high = np.clip(np.ceil(target[:, :2].max(axis=0)) + 9, 0, size)
-    x0, y0 = (low // 4 * 4).astype(int).tolist()
-    x1, y1 = (high // 4 * 4).astype(int).tolist()
+    left, top, *_ = target.min(axis=0).tolist()
+    right, bottom, *_ = target.max(axis=0).tolist()
+    x0, y0 = (int(min(max(math.floor(low) - 5, 0), size)) // 4 * 4 for low in (left, top))
+    x1, y1 = (int(min(max(math.ceil(high) + 9, 0), size)) // 4 * 4 for high in (right, bottom))
     return Box(x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
 
 
@@ -198,7 +199,7 @@ def keep(alpha: Mask, points: Floats, mouth: bool, eyes: bool) -> None:
     sigma = max(0.6, width / _SOFT)
     if mouth:
         gap = float(np.linalg.norm(points[13] - points[14])) / max(width, 1e-6)
-        openness = float(np.clip((gap - _PARTED) / (_OPEN - _PARTED), 0, 1))
+        openness = min(max((gap - _PARTED) / (_OPEN - _PARTED), 0.0), 1.0)
         inner, outer = points[list(mesh.INNER_LIPS)], points[list(mesh.OUTER_LIPS)]
         if openness > 0:
             _take(alpha, inner + (outer - inner) * _MOUTH_GROWN * openness, openness, sigma)

@@ -83,7 +83,7 @@ class Gaze:
         shifts = [a - b for a, b in zip(seen, source, strict=True) if a is not None and b is not None]
         if shifts:
             # Eyes move together: where they do not, one of them is misread, and the smaller shift is safer.
-            shift = float(np.median([*shifts, 0.0] if len(shifts) > 1 else shifts))
+            shift = sorted([*shifts, 0.0])[1] if len(shifts) > 1 else shifts[0]
             self._shift += (min(max(shift, -_FARTHEST), _FARTHEST) - self._shift) * _FOLLOW
         else:
             self._shift -= self._shift * _REST

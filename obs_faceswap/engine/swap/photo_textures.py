@@ -1,6 +1,7 @@
 """The textures of a source with several pictures: one is shown, by the live head's pose."""
 
 import copy
+import math
 
 import cv2
 import numpy as np
@@ -87,7 +88,7 @@ def _four_channels(texture: ImageBGR) -> ImageBGR:
 def _level(pose: Pose) -> int:
     """How many times smaller than in the texture a face is shown: 0 for as large or larger."""
     texels_per_px = _TEXELS_PER_CM / max(pose.scale, 1e-6)
-    return int(np.clip(round(_LEVELS_PER_OCTAVE * np.log2(texels_per_px)), 0, _COARSEST))
+    return min(max(round(_LEVELS_PER_OCTAVE * math.log2(texels_per_px)), 0), _COARSEST)
 
 
 def _texels_per_cm() -> float:
