@@ -246,7 +246,6 @@ class FaceFinder:
         Each time it looks at the whole picture and at one more view of it: a part, for small faces, or all of
         it turned, for lying heads. A thorough search takes all views at once.
         """
-        self._searched_s, self._frames = self._now_s, 0
         width, height = picture.width, picture.height
         views = views_of(width, height)
         if self._views_of != (width, height):
@@ -259,6 +258,7 @@ class FaceFinder:
         chosen = [*(_place_of(target, width, height) for target in lost), *chosen]
         for view in chosen:
             self._take(picture, detected(picture, view, self._detector, threshold))
+        self._searched_s, self._frames = self._now_s, 0  # a search that failed is due again
 
     def _take(self, picture: Picture, found: list[Detection]) -> None:
         """Makes tracks of detections, and finds lost ones again."""

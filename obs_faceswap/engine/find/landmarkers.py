@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from obs_faceswap.engine.crop.picture import Picture, inverted
 from obs_faceswap.engine.errors import UnsupportedModelError
-from obs_faceswap.engine.find.detectors.decode import Network
+from obs_faceswap.engine.find.detectors.decode import Network, decoding
 from obs_faceswap.engine.find.finder import Mesh
 from obs_faceswap.engine.find.landmarks import FARTHEST, FaceMesh, crop_matrix
 from obs_faceswap.engine.find.schemes import insight_106_to_68, mesh_of_68
@@ -63,9 +63,11 @@ class _Sparse(ABC):
         matrix = crop_matrix(center, side_px / self._side, roll_rad, self._side)
         crop = picture.sample(matrix, self._side).astype(np.float32)
         outputs = self._network.run({self._input: self._as_input(crop)})
-        if not (np.abs(outputs[0]) < FARTHEST * _HEAT_SIDE).all():  # of the coarsest of the networks' units
+        with decoding("follows faces"):
+            points = self._points(outputs)
+        if not (np.abs(points) < FARTHEST).all():
             return np.zeros((468, 2), np.float32), np.zeros(468, np.float32), 0.0
-        return _mesh(self._points(outputs) * self._side - 0.5, matrix)
+        return _mesh(points * self._side - 0.5, matrix)
 
     @abstractmethod
     def _as_input(self, crop_bgr: Floats) -> Floats:

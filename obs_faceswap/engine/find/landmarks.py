@@ -10,7 +10,7 @@ import numpy.typing as npt
 from obs_faceswap.engine.crop.align import CANONICAL_FACE
 from obs_faceswap.engine.crop.picture import Picture, inverted
 from obs_faceswap.engine.errors import UnsupportedModelError
-from obs_faceswap.engine.find.detectors.decode import Network
+from obs_faceswap.engine.find.detectors.decode import Network, decoding
 from obs_faceswap.engine.types import Matrix, Points
 
 POINTS = 468
@@ -45,6 +45,7 @@ class FaceMesh:
             )
         self._side = int(shape[1])
         self._points, self._presence = widths.index(self.counts(widths)), widths.index(1)
+        self._count = self.counts(widths) // 3
 
     @staticmethod
     def counts(widths: list[Any]) -> int:
@@ -76,8 +77,9 @@ class FaceMesh:
         crop = picture.sample(matrix, self._side)
         tensor = cv2.cvtColor(crop, cv2.COLOR_BGR2RGB)[None] * np.float32(1 / 255)
         outputs = self._network.run({self._input: tensor})
-        mesh = outputs[self._points].reshape(-1, 3)
-        presence = _sigmoid(float(outputs[self._presence].ravel()[0]))
+        with decoding("follows faces"):
+            mesh = outputs[self._points].reshape(self._count, 3)
+            presence = _sigmoid(float(outputs[self._presence].ravel()[0]))
         if not (np.abs(mesh) < FARTHEST * self._side).all():
             return np.zeros((len(mesh), 2), np.float32), np.zeros(len(mesh), np.float32), 0.0
         # The network counts from the crop's corner: flipping a crop turns x into 192 - x (measured).

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from obs_faceswap.engine.crop.picture import Picture
+from obs_faceswap.engine.find.detectors.decode import decoding
 from obs_faceswap.engine.types import Detection, Detector, Points
 
 Floats = npt.NDArray[np.float32]
@@ -59,7 +60,7 @@ def detected(picture: Picture, view: View, detector: Detector, threshold: float)
     longest = max(view.x1 - view.x0, view.y1 - view.y0)
     part, factor = picture.reduced((view.x0, view.y0, view.x1, view.y1), longest / detector.side_px)
     part = np.ascontiguousarray(np.rot90(part, view.quarters), np.uint8)
-    with np.errstate(over="ignore", invalid="ignore"):  # a network's nonsense is found to be none at the end
+    with decoding("finds faces"):
         found = detector.detect(part, threshold)
     return [_moved(detection, view, part.shape[:2], factor) for detection in found]
 

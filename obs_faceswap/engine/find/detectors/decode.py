@@ -1,6 +1,7 @@
 """What the decoders share: fitting a picture into the input, boxes that overlap, grids of cells."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import cv2
@@ -51,6 +52,22 @@ def refuse(name: str, network: Network, expected: str) -> None:
     """Raises UnsupportedModelError that says what a network of this name has and what this one has."""
     found = [(value.name, tuple(value.shape)) for value in (*network.inputs, *network.outputs)]
     raise UnsupportedModelError(f"This is no {name} detector: expected {expected}, found {found}.")
+
+
+@contextmanager
+def decoding(task: str) -> Iterator[None]:
+    """While a network's answer is decoded: nonsense overflows in silence, and is found to be none at the end.
+
+    Raises UnsupportedModelError, with what the network is for, where the answer is of another shape than it
+    should be.
+    """
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            yield
+    except (IndexError, ValueError) as error:
+        raise UnsupportedModelError(
+            f"The network that {task} gave something else than it should ({error}). Choose another."
+        ) from error
 
 
 def letterbox(image: ImageBGR, size_wh: tuple[int, int]) -> tuple[ImageBGR, np.float32]:
