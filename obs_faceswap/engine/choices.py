@@ -87,7 +87,8 @@ class ColorTransfer(StrEnum):
 class CameraFit(StrEnum):
     """Whether a swapped face is made as sharp and as grainy as the camera's picture."""
 
-    AUTO = "auto"
+    AUTO = "auto"  # never sharper than it is
+    SHARP = "sharp"
     OFF = "off"
 
 

@@ -231,9 +231,12 @@ class Settings:
         LOOK, choices=((Blending.MASK, "By the mask"), (Blending.POISSON, "Seamless (Poisson)")),
     )  # fmt: skip
     camera_match: CameraFit = declare(
-        Kind.CHOICE, CameraFit.OFF, "Fit to the camera",
-        "Makes the face as sharp and as grainy as your camera's picture.", LOOK,
-        choices=((CameraFit.AUTO, "Automatic"), (CameraFit.OFF, "Off")),
+        Kind.CHOICE, CameraFit.AUTO, "Fit to the camera",
+        "Makes the face as soft and as grainy as your camera's picture. Sharpening shows its errors, too.",
+        LOOK, choices=(
+            (CameraFit.AUTO, "Automatic"), (CameraFit.SHARP, "Automatic, and sharpened"),
+            (CameraFit.OFF, "Off"),
+        ),
     )  # fmt: skip
     sharpen: float = number(
         0.0, 0.0, 10.0, 0.1, "Sharpen the face", "Brings out the detail of the new face.", LOOK,

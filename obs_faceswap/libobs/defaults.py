@@ -38,7 +38,7 @@ DEFAULTS: dict[str, float | str] = {
     "offset_y": 0.0,
     "interpolation": "bilinear",
     "blending": "mask",
-    "camera_match": "off",
+    "camera_match": "auto",
     "sharpen": 0.0,
     "median_blur": 0.0,
     "degrade_bicubic": 0.0,

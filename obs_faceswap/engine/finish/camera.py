@@ -149,20 +149,21 @@ class Correction:
             self.grain + part * (other.grain - self.grain),
         )
 
-    def after(self, live: Texture, shown: Texture, own_grain: float) -> "Correction":
+    def after(self, live: Texture, shown: Texture, own_grain: float, most_sharpening: float) -> "Correction":
         """What to try next.
 
         Args:
             live: of the camera's picture.
             shown: of the swap with this correction.
             own_grain: of the swap with its sharpness corrected, but no grain added.
+            most_sharpening: parts of the detail that may be added.
         """
         sharpen = self.sharpen
         sharper = live.over(shown)
         if sharper is not None:
             sharpen += _STEP * math.log(sharper)
         missing = math.sqrt(max(live.grain**2 - own_grain**2, 0.0))
-        return Correction(min(max(sharpen, -_MOST_BLUR), _MOST_SHARPENING), min(missing, _MOST_GRAIN))
+        return Correction(min(max(sharpen, -_MOST_BLUR), most_sharpening), min(missing, _MOST_GRAIN))
 
 
 def _noise(shape: tuple[int, ...], offset: tuple[int, int]) -> Luma:
@@ -189,9 +190,13 @@ class CameraMatch:
     It is measured five times a second and followed slowly; but for the first time, the live face in one frame
     and the swap in the next, so that no frame takes long. The grain stands still as long as the camera's
     does: in a still picture, or one that is shown twice.
+
+    Attributes:
+        sharpens: whether a swap that is softer than the live face is sharpened; may be changed at any time.
     """
 
     def __init__(self) -> None:
+        self.sharpens = True
         self._wanted: Correction | None = None
         self._now = Correction()
         self._measured_ns = self._seen_ns = 0
@@ -225,6 +230,15 @@ class CameraMatch:
             self._now = self._now.towards(self._wanted, part)
         self._seen_ns = frame.timestamp_ns
 
+    def compare(self, frame: Frame) -> bool:
+        """Whether the swap that lies in its frame now has to be corrected."""
+        if self._place is None:
+            return False
+        if self._live is not None and (self._wanted is None or not self._is_fresh):
+            self._measure(luma_of(frame, self._place), self._live)
+            self._live = None
+        return not self._now.is_nothing
+
     def correct(self, frame: Frame, roi: Roi, weights: Luma) -> None:
         """Corrects a swap that lies in its frame.
 
@@ -233,12 +247,7 @@ class CameraMatch:
             roi: upright region of the swap.
             weights: (h, w), how much of the swap is in each pixel.
         """
-        if self._place is None:
-            return
-        if self._live is not None and (self._wanted is None or not self._is_fresh):
-            self._measure(luma_of(frame, self._place), self._live)
-            self._live = None
-        if not self._now.is_nothing:
+        if self.compare(frame):
             _change(frame, roi, weights, self._now, self._offset)
 
     def _measure(self, swapped: Luma, live: Texture) -> None:
@@ -247,7 +256,7 @@ class CameraMatch:
         for _ in range(_ROUNDS if is_first else 1):
             toned = Correction(wanted.sharpen).of(swapped, self._offset)
             shown = texture_of(toned)
-            wanted = wanted.after(live, shown, shown.grain)
+            wanted = wanted.after(live, shown, shown.grain, _MOST_SHARPENING if self.sharpens else 0.0)
         self._wanted = wanted
         if is_first:
             self._now = wanted

@@ -26,13 +26,16 @@ class Look:
         self, frame: Frame, aligned: AlignedFace, swapped: SwappedFace, mask: Mask, settings: Settings
     ) -> bool:
         """Puts a swap into its frame, see `merge`, and finishes it there; whether it shows."""
-        fits = settings.camera_match is CameraFit.AUTO
+        fits = settings.camera_match is not CameraFit.OFF
         if fits:
+            self._camera.sharpens = settings.camera_match is CameraFit.SHARP
             self._camera.look(frame, aligned.face.landmarks)
         roi = merge(frame, swapped, aligned.warp, mask, settings)
-        changed = finishing.is_wanted(settings)
-        if roi is None or not (changed or fits):
-            return roi is not None
+        if roi is None:
+            return False
+        changed, fits = finishing.is_wanted(settings), fits and self._camera.compare(frame)
+        if not (changed or fits):
+            return True
         weights = weights_in(roi, swapped, aligned.warp, mask, settings)
         if fits:
             self._camera.correct(frame, roi, weights)

@@ -17,11 +17,13 @@ ALIGNED = AlignedFace(
 )
 
 
-def shown(**tuned):
+def shown(live=None, swap=None, **tuned):
     """A frame that a swap of another scene was put into, with a camera less sharp than the swap."""
+    live = blurred(scene(0), 1.2) if live is None else live
+    swap = scene(5) if swap is None else swap
     tuned = {"camera_match": "auto"} | tuned
-    look, frame = Look(), frame_of(blurred(scene(0), 1.2))
-    crop = np.clip(scene(5)[20:180, 40:200], 0, 255).astype(np.uint8)[..., None].repeat(3, axis=2)
+    look, frame = Look(), frame_of(live)
+    crop = np.clip(swap[20:180, 40:200], 0, 255).astype(np.uint8)[..., None].repeat(3, axis=2)
     swapped = SwappedFace(crop, np.ones((SIDE, SIDE), np.float32))
     assert look.put(frame, ALIGNED, swapped, np.ones((SIDE, SIDE), np.float32), Settings(**tuned))
     return luma_of(frame)
@@ -40,6 +42,15 @@ def test_a_swap_fits_the_camera_unless_that_is_off():
     live = sharpness(blurred(scene(0), 1.2))
     assert sharpness(shown()) == pytest.approx(live, rel=0.15)
     assert sharpness(shown(camera_match="off")) == pytest.approx(sharpness(scene(5)), rel=0.1)
+
+
+def test_only_a_face_that_may_be_sharpened_is():
+    soft, sharp = blurred(scene(5), 1.3), blurred(scene(0), 0.7)
+    plain, fitting, sharpened = (
+        detail(shown(sharp, soft, camera_match=fit)) for fit in ("off", "auto", "sharp")
+    )
+    assert fitting == pytest.approx(plain, rel=0.02)
+    assert sharpened > 1.1 * plain
 
 
 def test_what_the_user_asks_for_is_not_corrected():
