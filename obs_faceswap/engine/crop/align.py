@@ -132,11 +132,10 @@ def cut_face(picture: Picture, warp: Warp, landmarks: Points) -> ImageBGR:
     margin = _AROUND_FACE * warp.size
     low = np.clip(landmarks.min(axis=0) - margin + shift, 0, warp.size)
     high = np.clip(landmarks.max(axis=0) + margin + shift + 1, 0, warp.size)
-    (x0, y0), (x1, y1) = low.astype(int).tolist(), high.astype(int).tolist()
+    (x0, y0), (x1, y1) = (low // 2 * 2).astype(int).tolist(), high.astype(int).tolist()
     crop = np.zeros((warp.size, warp.size, 3), np.uint8)
-    if x1 <= x0 or y1 <= y0:
-        return crop
-    crop[y0:y1, x0:x1] = picture.rectangle(x0 - int(shift[0]), y0 - int(shift[1]), x1 - x0, y1 - y0)
+    if x1 > x0 and y1 > y0:
+        picture.write(x0 - int(shift[0]), y0 - int(shift[1]), crop[y0:y1, x0:x1])
     return crop
 
 

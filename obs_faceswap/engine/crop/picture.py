@@ -142,6 +142,15 @@ class Picture:
         down = np.clip(np.arange(y0, y0 + height), top, bottom - 1) - top
         return part[down][:, across]
 
+    def write(self, x0: int, y0: int, out: ImageBGR) -> None:
+        """Writes what `rectangle` gives; what lies within the picture is not kept for others."""
+        height, width = out.shape[:2]
+        roi = x0, y0, x0 + width, y0 + height
+        if self._is_bgr or self._clipped(roi) != roi:
+            out[:] = self.rectangle(x0, y0, width, height)
+        else:
+            pixels.to_bgr(self.frame, roi, out)
+
     def _shown(self, matrix: Matrix, side: int, finer: float) -> Roi:
         """The part of the picture that a crop shows, and a margin; never empty, in whole small pixels."""
         last, margin = side - 1, _KERNEL * max(1.0, finer)
