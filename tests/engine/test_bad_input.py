@@ -28,7 +28,7 @@ from obs_faceswap.engine.settings import (
     Settings,
     Who,
 )
-from obs_faceswap.engine.types import Shown
+from obs_faceswap.engine.types import ColorSpace, Shown
 
 
 def few(examples):
@@ -171,6 +171,17 @@ def test_of_a_face_half_outside_the_half_inside_is_swapped(worn, x, y):
         engine.faces = [face_at(x, y, 110)]
         assert engine.show(Settings(color_transfer=ColorTransfer.NONE)).shown is Shown.SWAPPED
         assert engine.show(Settings()).fault is None
+
+
+@pytest.mark.parametrize("matrix", [(1.0,) * 12, (1.0, 2.0), (np.nan,) * 12, (np.inf,) * 12], ids=str)
+def test_a_color_matrix_that_is_none_is_told(worn, matrix):
+    engine = engine_of(worn["dfm"], Found(face_at(150, 120), []))
+    for settings in (Settings(cover=cover) for cover in Cover if cover is not Cover.ORIGINAL):
+        frame, buffers = guarded_frame((320, 240), PixelFormat.NV12)
+        frame.color = ColorSpace(matrix)
+        result = checked(engine, frame, buffers, settings, [face_at(150, 120)])
+        assert result.shown is Shown.COVERED
+        assert "The source states a colour matrix that cannot be used" in result.notice
 
 
 @pytest.mark.parametrize("pixel_format", PixelFormat)

@@ -127,10 +127,17 @@ class Enhanced:
         own = size if self.is_upright else self._swapper.crop_size(size)
         swapped = self._swapper.swap(aligned if own == size else _smaller(aligned, own))
         if own != size:
-            crop = np.asarray(cv2.resize(swapped.crop, (size, size), interpolation=cv2.INTER_CUBIC), np.uint8)
-            swapped = replace(swapped, crop=crop)
+            swapped = _sized(swapped, size)
         seen = _as_seen(swapped, aligned.crop)
         return replace(swapped, crop=self._enhancer.enhanced(seen, aligned.landmarks), tone=None)
+
+
+def _sized(swapped: SwappedFace, size: int) -> SwappedFace:
+    """A swap of another side; its mask may be coarser, not finer."""
+    crop, mask = cv2.resize(swapped.crop, (size, size), interpolation=cv2.INTER_CUBIC), swapped.mask
+    if len(mask) > size:
+        mask = np.asarray(cv2.resize(mask, (size, size), interpolation=cv2.INTER_AREA), np.float32)
+    return replace(swapped, crop=np.asarray(crop, np.uint8), mask=mask)
 
 
 def _smaller(aligned: AlignedFace, size: int) -> AlignedFace:

@@ -158,6 +158,13 @@ def test_the_swapper_gets_its_own_size_and_the_same_face():
     assert np.abs(swapped.crop.astype(int) - picture(256)).max() <= 8
 
 
+def test_a_swapper_that_wants_more_than_the_crop_holds_gives_a_mask_that_fits():
+    """As for one frame when *Pixel boost* is raised."""
+    swapped = Enhanced(Coarse(), enhancer(tiny_networks.enhancer(256))).swap(aligned(48))
+    assert (swapped.crop.shape, swapped.mask.shape) == ((48, 48, 3), (48, 48))
+    assert swapped.mask.min() == 1
+
+
 def test_what_only_the_swapper_has_stays_to_be_seen():
     made = Enhanced(Coarse(), enhancer())
     assert made.template == "its own"
