@@ -272,7 +272,7 @@ def test_8_every_device_gives_the_same_mask():
     """There a graphics card cuts the mask at a half and erodes black and white."""
     y, x = np.mgrid[:SIZE, :SIZE]
     soft = np.clip(1.5 - np.hypot((x - 112) / 70, (y - 118) / 90), 0, 1).astype(np.float32)
-    settings = Settings(color_transfer="none", mask_blur=1.0)
+    settings = Settings(color_transfer="none", camera_match="off", mask_blur=1.0)
     content = tiny_networks.dfm(SIZE, face_mask=soft, face=np.ones((SIZE, SIZE, 3)))
     shown = []
     for device in ("cpu", "cuda", "directml:1"):
@@ -339,7 +339,7 @@ class Copying(FakeSwapper):
 def test_9_an_untouched_face_put_back_has_not_moved():
     frame = frame_of()
     frame.planes[0][:] = colorful().reshape(frame.planes[0].shape)
-    settings = Settings(color_transfer="none", keep_mouth="no", keep_eyes="no")
+    settings = Settings(color_transfer="none", camera_match="off", keep_mouth="no", keep_eyes="no")
     face = Found(rolled_face(), [])
     engine = Pipeline(networks_of(FakeFinder(face)), Worn(Copying(), FaceKind.DFM))
     assert engine.process(frame, settings).shown is Shown.SWAPPED
