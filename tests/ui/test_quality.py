@@ -55,6 +55,10 @@ def test_a_frame_that_was_let_through_is_bare_and_one_without_a_face_is_not():
     assert not figures.is_bare(Seen(0, Shown.COVERED, None, None))
 
 
+def test_a_cover_hides_the_face_even_where_all_is_of_one_color():
+    assert not figures.is_bare(seen(gray(), gray(), shown=Shown.COVERED))
+
+
 def test_an_edge_around_the_face_is_a_seam():
     one = seen()
     pasted = painted(gray(), one.inner, 160)

@@ -26,8 +26,8 @@ def is_bare(seen: Seen) -> bool:
     """Whether a frame shows the live face: it was let through, or most of the face is as it was."""
     if seen.shown is Shown.ORIGINAL:
         return seen.face is not None
-    if seen.before is None or seen.after is None:
-        return False
+    if seen.before is None or seen.after is None or seen.shown is Shown.COVERED:
+        return False  # a cover of one color, as the sky, is as it was
     apart = np.abs(seen.after.astype(np.int16) - seen.before).max(axis=2)
     inner = seen.inner
     return bool(inner.any() and float((apart[inner] >= _CHANGED).mean()) < _BARE)
