@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -14,7 +15,7 @@ from obs_faceswap.engine.crop.templates import Template
 from obs_faceswap.engine.errors import MediaError
 from obs_faceswap.engine.faces import FaceKind, InstalledFace
 from obs_faceswap.engine.find.detect import detector_for
-from obs_faceswap.engine.find.finder import FaceFinder
+from obs_faceswap.engine.find.finder import FaceFinder, Found
 from obs_faceswap.engine.find.landmarks import FaceMesh
 from obs_faceswap.engine.finish.enhance import Enhanced, Enhancer
 from obs_faceswap.engine.pictures import read_picture
@@ -31,6 +32,7 @@ from obs_faceswap.engine.types import ImageBGR, Points, Swapper
 logger = logging.getLogger(__name__)
 
 _MESH = "facemesh_468"
+_SMALLER = 0.95  # of a still's sides, for a second look
 _MOST_PICTURES = 24  # of one person; more add seconds to loading and hardly a new view
 
 
@@ -191,10 +193,19 @@ def _finding(sessions: tuple[Session, Session]) -> FindLandmarks:
     """Finds all faces of a still with the given networks."""
     detector, mesh = detector_for(sessions[0]), FaceMesh(sessions[1])
 
+    def look(picture: ImageBGR) -> Found:
+        return FaceFinder(detector, mesh).find(Picture.of(picture), 0, Settings(smoothing=0))
+
     def find(picture: ImageBGR) -> list[tuple[Points, npt.NDArray[np.float32], float]]:
-        found = FaceFinder(detector, mesh).find(Picture.of(picture), 0, Settings(smoothing=0))
-        if found.target is None:  # what is no target is a doubtful face: an animal's, a puppet's
+        found = look(picture)
+        # What is no target is a doubtful face: an animal's, a puppet's. One may pass a single look by chance.
+        if found.target is None or look(_smaller(picture)).target is None:
             return []
         return [(face.landmarks, face.depth, face.presence) for face in (found.target, *found.others)]
 
     return find
+
+
+def _smaller(picture: ImageBGR) -> ImageBGR:
+    small = cv2.resize(picture, None, fx=_SMALLER, fy=_SMALLER, interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.uint8)
