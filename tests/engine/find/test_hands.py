@@ -105,6 +105,14 @@ def test_a_hand_is_drawn_with_palm_and_fingers():
     assert mask[:10].max() == mask[:, -20:].max() == 0
 
 
+def test_a_finger_is_drawn_longer_than_its_points_say():
+    up = (HAND * 200).astype(np.float32)
+    mask = drawn([up], 200, np.eye(2, 3, dtype=np.float32))
+    tips, before = up[[8, 12, 16, 20]], up[[7, 11, 15, 19]]
+    beyond = np.round(tips + (tips - before) * 0.4).astype(int)
+    assert (mask[beyond[:, 1], beyond[:, 0]] == 1).all()
+
+
 def test_a_hand_far_outside_draws_nothing():
     far = (HAND * 200 + 1e7).astype(np.float32)
     assert drawn([far], 100, np.eye(2, 3, dtype=np.float32)).max() == 0
@@ -122,7 +130,7 @@ def test_a_real_thumb_before_a_face_is_found(shared):
     found = []
     for number in range(101):
         image = reader.read()[1]
-        found.append(hands.find(Picture.of(image), (640, 360), 1280, number * STEP_NS))
+        found.append(hands.find(Picture.of(image), (640, 450), 1100, number * STEP_NS))
     assert all(len(hands) >= 1 for hands in found[60:])
     mask = drawn(found[-1], 1280, np.eye(2, 3, dtype=np.float32))
     assert mask[330, 522] == 1  # the thumb's middle, looked up in the picture
