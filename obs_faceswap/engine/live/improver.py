@@ -26,7 +26,8 @@ def make_faster(path: Path) -> bool:
     from obs_faceswap.engine.runtime import optimize, session
 
     is_faster = optimize.prepared(path) != path
-    session.renew(path)
+    if is_faster:
+        session.renew(path)
     return is_faster
 
 
