@@ -154,6 +154,7 @@ class Log:
     exempt: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: {s: [] for s in SOURCES})
     memory_mb: list[float] = field(default_factory=list)
     rest_mb: list[float] = field(default_factory=list)
+    heaps: list[dict[str, float]] = field(default_factory=list)  # at rest, see `heaps`
     counts: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(("changes", "faces", "switched_off", "hidden"), 0)
     )
@@ -178,8 +179,9 @@ def make_faces(stage, folder):
 class Player:
     """Does what a restless user does, second after second."""
 
-    def __init__(self, obs, report, faces, dice):
+    def __init__(self, obs, report, faces, dice, heaps):
         self._obs, self._report, self._faces, self._dice = obs, report, faces, dice
+        self._heaps = heaps
         self._heart = Heartbeat(obs)
         self._items = place(obs)
         self._until = {}  # (what, source): when it is undone, and when in the recording it began
@@ -208,6 +210,7 @@ class Player:
             self._rest()
         elif at == REST_S - 1:
             self.log.rest_mb.append(resident_mb(self._obs.pid))
+            self.log.heaps.append(json.loads(self._heaps.read_text(encoding="utf-8")))
 
     def _change(self, second, veiled):
         for source in SOURCES:
@@ -298,8 +301,9 @@ def soak(seconds, seed, folder, hostile=()):
     lend_networks(home)
     faces = make_faces(stage, home)
     script = materials.write_script(folder / "script", materials.own_folders())
+    witness = Path(shutil.copy(HERE / "heaps.py", _made(folder / "heaps")))
     worn = {"face_file": str(stage.slow)}
-    collection = Collection([stage.cam(worn), stage.still(worn)], script, hostile)
+    collection = Collection([stage.cam(worn), stage.still(worn)], script, (witness, *hostile))
     running = ThrowawayObs(
         collection,
         fps=FPS,
@@ -308,7 +312,7 @@ def soak(seconds, seed, folder, hostile=()):
         environment=report.environment | {"OBS_FACESWAP_HOME": str(home)},
     )
     with hangs_are_told(running) as obs:
-        player = Player(obs, report, faces, Dice(seed))
+        player = Player(obs, report, faces, Dice(seed), witness.with_suffix(".json"))
         wait_for_swaps(obs, report)
         player.play(seconds)
         told = _final(obs, report, player.log) | {"leaks_without_the_script": leaks}
@@ -356,14 +360,22 @@ def _memory(log):
     The first half does not count: faces that are no longer worn stay loaded, and the heap of every thread has
     to have been at its largest once. What leaks goes on.
     """
-    settled = log.rest_mb[len(log.rest_mb) // 2 :]
-    minutes = [number * REST_EVERY_S for number in range(len(settled))]
+    in_use = [told["in_use_mb"] for told in log.heaps]
     return {
         "first": round(log.memory_mb[0]),
         "most": round(max(log.memory_mb)),
         "at_rest": [round(value) for value in log.rest_mb],
-        "growth_a_minute": round(slope_per_minute(minutes, settled), 2),
+        "growth_a_minute": _growth(log.rest_mb),
+        "in_use_at_rest": [round(value) for value in in_use],
+        "growth_in_use_a_minute": _growth(in_use),
+        "freed_at_rest": [round(told["freed_mb"]) for told in log.heaps],
     }
+
+
+def _growth(at_rest):
+    """MB a minute in the second half."""
+    settled = at_rest[len(at_rest) // 2 :]
+    return round(slope_per_minute([number * REST_EVERY_S for number in range(len(settled))], settled), 2)
 
 
 def _filmed(recording, log, canvas, boxes):
@@ -402,6 +414,8 @@ def problems(told):
         "frames are missing in the recording": told["recorded_frames"] < 0.9 * FPS * told["seconds"],
         "the film cannot tell raw frames": not told["raw_while_off"],
         "memory grew": told["seconds"] >= LONG_S and memory["growth_a_minute"] > FLAT_MB_A_MINUTE,
+        "more memory is in use": told["seconds"] >= LONG_S
+        and memory["growth_in_use_a_minute"] > FLAT_MB_A_MINUTE,
     }
     return [problem for problem, is_so in checks.items() if is_so]
 
