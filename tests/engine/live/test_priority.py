@@ -67,6 +67,16 @@ def test_the_engines_threads_give_way_and_the_others_do_not():
 
 
 @linux_only
+def test_who_wakes_the_engine_keeps_its_processor():
+    with EngineThread() as engine, EngineThread() as other:
+        engine(Priority)
+        with engine(helper_thread) as helper:
+            for thread in (engine, helper):
+                assert os.sched_getscheduler(thread.thread.native_id) == os.SCHED_BATCH
+            assert os.sched_getscheduler(other.thread.native_id) == os.SCHED_OTHER
+
+
+@linux_only
 def test_helpers_started_later_are_low_too():
     usual = nice_of(os.getpid())
     with EngineThread() as engine:
