@@ -7,8 +7,8 @@ nice. Only a program with the right to (RLIMIT_NICE) may take a nice value back;
 program ends, and `notice` says so. 10 more they always have, against OBS's own threads: in one OBS on two
 processors 9 % of the frames were skipped without, 7 % with 5 more, 3 % with 10 more, and 3 % with the filter
 off. Desktops put each program's threads in a group of its own, so that others take no more for it. And
-they are SCHED_BATCH: else the worker that OBS's graphics thread wakes may take its processor at once, for three
-milliseconds (99th percentile of `tick_sources` 4.7 ms without, 0.4 with).
+they are SCHED_BATCH: else the worker that OBS's graphics thread wakes may take its processor at once, for
+three milliseconds (99th percentile of `tick_sources` 4.7 ms without, 0.4 with).
 
 Windows and macOS: the calling thread alone, both ways; helper threads keep their own priority.
 """
