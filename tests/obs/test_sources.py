@@ -202,6 +202,15 @@ def swapped_by(obs, report, names):
     show(obs, *names)
 
 
+def at_rest_mb(obs):
+    """The least memory in ten seconds: a faster form of a network takes some only while it is looked for."""
+    seen = []
+    for _ in range(20):
+        time.sleep(0.5)
+        seen.append(resident_mb(obs.pid))
+    return min(seen)
+
+
 def test_four_filters_share_their_networks(stage, script, report, tmp_path):
     face = tmp_path / "heavy.dfm"
     face.write_bytes(heavy_dfm())
@@ -211,11 +220,11 @@ def test_four_filters_share_their_networks(stage, script, report, tmp_path):
     sources = [stage.cam(settings, names[0]), *(stage.cam(name=name) for name in names[1:])]
     with ThrowawayObs(Collection(sources, script), environment=report.environment) as obs:
         swapped_by(obs, report, names[:1])
-        one_mb = resident_mb(obs.pid)
+        one_mb = at_rest_mb(obs)
         for name in names[1:]:
             asked = {"sourceName": name, "filterName": NAME, "filterKind": FILTER}
             obs.request("CreateSourceFilter", {**asked, "filterSettings": settings})
         swapped_by(obs, report, names)
-        four_mb = resident_mb(obs.pid)
+        four_mb = at_rest_mb(obs)
         print({"weights": weights_mb, "one filter": one_mb, "four filters": four_mb})
         assert four_mb - one_mb < weights_mb
