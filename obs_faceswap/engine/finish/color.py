@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from obs_faceswap.engine.finish.pixels import averaged
 from obs_faceswap.engine.finish.transfer import TRANSFERS, Change, lab_of, mean_of
 from obs_faceswap.engine.settings import ColorTransfer
 from obs_faceswap.engine.types import ImageBGR, Mask, SwappedFace, Tone
@@ -185,11 +186,9 @@ def _sampled(picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
     rows, columns = picture.shape[:2]
     factor = max(1, round(max(rows, columns) / _SAMPLE_SIDE))
     skipped = max(1, round(factor / _AVERAGED))
-    if skipped > 1:  # halving twice is many times as fast as averaging otherwise
+    if skipped > 1:  # so that it can be averaged by halves
         factor = skipped * _AVERAGED
     factor = min(factor, rows, columns)
     high, wide, start = rows // factor, columns // factor, skipped // 2
     used = picture[start : high * factor : skipped, start : wide * factor : skipped]
-    if used.shape[:2] == (high * _AVERAGED, wide * _AVERAGED):
-        used = cv2.resize(used, (2 * wide, 2 * high), interpolation=cv2.INTER_AREA)
-    return cv2.resize(used, (wide, high), interpolation=cv2.INTER_AREA)
+    return averaged(used, (wide, high))

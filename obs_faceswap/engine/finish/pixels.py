@@ -339,10 +339,10 @@ def reduced(frame: Frame, roi: Roi, factor: int) -> ImageBGR:
     stored = flipped(frame, (x0, y0, x0 + size_wh[0] * factor, y0 + size_wh[1] * factor))
     if frame.format in COMPONENTS:
         components = COMPONENTS[frame.format]
-        samples = [_averaged(load(frame, where, stored), size_wh) for where in components]
+        samples = [averaged(load(frame, where, stored), size_wh) for where in components]
         small = _of_samples(samples, conversion_of(frame))
     else:
-        small = _plain_bgr(frame, _averaged(pixels_of(frame, stored), size_wh))
+        small = _plain_bgr(frame, averaged(pixels_of(frame, stored), size_wh))
     return np.asarray(cv2.flip(small, 0) if frame.flip else small, np.uint8)
 
 
@@ -353,12 +353,17 @@ def _of_samples(samples: Sequence[Samples], conversion: Conversion) -> Samples:
     return cv2.transform(cv2.merge(_clamped_all(samples, conversion)), conversion.to_bgr)
 
 
-def _averaged(samples: Samples, size_wh: tuple[int, int]) -> Samples:
-    """Samples averaged down to a size; by halves first where that is exact, which is many times as fast."""
+def averaged(samples: npt.NDArray[Any], size_wh: tuple[int, int]) -> npt.NDArray[Any]:
+    """A picture or field averaged down; by halves first where that is exact, which is many times as fast.
+
+    Args:
+        samples: (H, W) or (H, W, C), of bytes or floats.
+        size_wh: the size it gets.
+    """
     width, height = size_wh
     while samples.shape[0] % (2 * height) == 0 and samples.shape[1] % (2 * width) == 0:
         half_wh = samples.shape[1] // 2, samples.shape[0] // 2
-        samples = cv2.resize(samples, half_wh, interpolation=cv2.INTER_LINEAR)
+        samples = cv2.resize(samples, half_wh, interpolation=cv2.INTER_AREA)
     if samples.shape[:2] == (height, width):
         return samples
     is_near = samples.shape[0] < 2 * height and samples.shape[1] < 2 * width

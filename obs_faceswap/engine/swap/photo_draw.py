@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from obs_faceswap.engine.finish.pixels import averaged
 from obs_faceswap.engine.swap import photo_mesh as mesh
 from obs_faceswap.engine.swap.photo_shape import TO_OUTLINE, Pose, egg_facing
 from obs_faceswap.engine.swap.photo_texture import SIDE
@@ -153,10 +154,7 @@ def coarser(shape_hw: tuple[int, ...]) -> int:
 
 def smaller(picture: npt.NDArray[Any], times: int) -> Any:
     """A picture or field averaged down by 1, 2 or 4; its sides are multiples of four."""
-    for _ in range(times // 2):  # halving is many times as fast as other factors
-        half_wh = picture.shape[1] // 2, picture.shape[0] // 2
-        picture = cv2.resize(picture, half_wh, interpolation=cv2.INTER_AREA)
-    return picture
+    return averaged(picture, (picture.shape[1] // times, picture.shape[0] // times))
 
 
 def enlarged(field: Floats, shape_hw: tuple[int, ...]) -> Floats:
