@@ -184,11 +184,10 @@ def _sampled(picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
     Of large pictures only every so many pixels are looked at: what is left averages their noise away.
     """
     rows, columns = picture.shape[:2]
-    factor = max(1, round(max(rows, columns) / _SAMPLE_SIDE))
+    factor = min(max(1, round(max(rows, columns) / _SAMPLE_SIDE)), rows, columns)
     skipped = max(1, round(factor / _AVERAGED))
     if skipped > 1:  # so that it can be averaged by halves
-        factor = skipped * _AVERAGED
-    factor = min(factor, rows, columns)
+        factor = min(skipped * _AVERAGED, rows, columns)
     high, wide, start = rows // factor, columns // factor, skipped // 2
     used = picture[start : high * factor : skipped, start : wide * factor : skipped]
     return averaged(used, (wide, high))

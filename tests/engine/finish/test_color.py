@@ -155,6 +155,17 @@ def test_any_crops_can_be_matched(size, seed, spread):
     assert result.tone is None or np.isfinite(result.tone).all()
 
 
+@pytest.mark.parametrize("high", range(1, 9))
+def test_a_face_of_few_rows_or_columns_is_matched(high):
+    """A face seen at the frame's border, or behind a hand."""
+    wide = np.zeros((3 * SIZE, 3 * SIZE), np.float32)
+    wide[SIZE : SIZE + high, 10:-10] = 1
+    swapped, scene = (cv2.resize(picture, wide.shape) for picture in (face(), SCENES["warm"]))
+    for mask in (wide, np.ascontiguousarray(wide.T)):
+        result = ColorMatch().match(SwappedFace(swapped, mask), scene, 0)
+        assert result.tone is None or np.isfinite(result.tone).all()
+
+
 def test_a_swap_that_brings_its_own_tone_is_matched_by_what_it_looks_like():
     tone = np.array([[0.7, 0, 0, 10], [0, 0.8, 0, 5], [0, 0, 0.9, 0.0]])
     looks = cv2.transform(face(), tone)
