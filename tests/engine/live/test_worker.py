@@ -213,14 +213,20 @@ def test_it_runs_by_itself_and_ends_clean():
     assert news == [State.LOADING, State.RUNNING, State.STOPPED]
 
 
-def test_it_ends_while_a_load_runs_and_frees_what_that_made():
-    engine = StreamEngine()
+def in_a_load(engine):
+    """A worker whose load waits at its gate, and the loads."""
     loads = Loads(engine)
     loads.gate.clear()
     made = Worker(Exchange(), ANNA, load=loads)
     made.start()
     while not loads.asked:
         time.sleep(0.001)
+    return made, loads
+
+
+def test_it_ends_while_a_load_runs_and_frees_what_that_made():
+    engine = StreamEngine()
+    made, loads = in_a_load(engine)
     closing = threading.Thread(target=made.close)
     closing.start()
     loads.gate.set()
@@ -231,12 +237,7 @@ def test_it_ends_while_a_load_runs_and_frees_what_that_made():
 def test_it_does_not_wait_for_ever_for_a_load_and_what_that_makes_is_freed(monkeypatch):
     monkeypatch.setattr(worker, "_PATIENCE_S", 0.05)
     engine = StreamEngine()
-    loads = Loads(engine)
-    loads.gate.clear()
-    made = Worker(Exchange(), ANNA, load=loads)
-    made.start()
-    while not loads.asked:
-        time.sleep(0.001)
+    made, loads = in_a_load(engine)
     late = made._loader._thread
     made.close()
     assert not engine.closed
