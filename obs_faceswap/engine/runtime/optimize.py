@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -180,16 +180,25 @@ def _make(path: Path, place: Path) -> None:
 
 def _make_room(wanted: int) -> None:
     """Deletes what was not used for longest, and what was never finished."""
-    for left in folder().glob("making-*"):
-        if time.time() - left.stat().st_mtime > _ABANDONED_S:
+    for left, state in _by_age("making-*"):
+        if time.time() - state.st_mtime > _ABANDONED_S:
             shutil.rmtree(left, ignore_errors=True)
-    kept = sorted(folder().glob(f"*{_SUFFIX}"), key=lambda file: file.stat().st_mtime)
-    total = wanted + sum(file.stat().st_size for file in kept)
-    for file in kept:
+    kept = _by_age(f"*{_SUFFIX}")
+    total = wanted + sum(state.st_size for _, state in kept)
+    for file, state in kept:
         if total <= _CACHE_BYTES:
             break
-        total -= file.stat().st_size
+        total -= state.st_size
         file.unlink(missing_ok=True)
+
+
+def _by_age(pattern: str) -> list[tuple[Path, os.stat_result]]:
+    """What lies in the cache, the oldest first. Others may take something away at the same time."""
+    found = []
+    for path in folder().glob(pattern):
+        with suppress(FileNotFoundError):
+            found.append((path, path.stat()))
+    return sorted(found, key=lambda one: one[1].st_mtime)
 
 
 # Making one

@@ -348,6 +348,12 @@ def test_what_was_used_last_is_kept_when_room_is_needed(store, monkeypatch):
     assert [file.name for file in store.iterdir()] == ["new.onnx"]
 
 
+@pytest.mark.parametrize("name", ["making-it", "network.onnx"])
+def test_what_others_have_just_taken_away_is_no_trouble(store, name):
+    (store / name).symlink_to(store / "gone")
+    optimize._make_room(100)
+
+
 @pytest.fixture
 def cancelled():
     """Set, it gives up the work of this thread."""
