@@ -27,6 +27,18 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.obs)
 
 
+@pytest.fixture(autouse=True)
+def last_words(monkeypatch):
+    """A test that fails shows what its OBS said last."""
+    close = ThrowawayObs.close
+
+    def closed(obs):
+        print(obs.tail(60))
+        close(obs)
+
+    monkeypatch.setattr(ThrowawayObs, "close", closed)
+
+
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory):
     return obs_stage.build(tmp_path_factory.mktemp("stage"))
