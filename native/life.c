@@ -116,6 +116,22 @@ EXPORT struct block *obs_faceswap_create(void *settings, void *source)
 	return block;
 }
 
+/* Python's part of a filter's end; NULL while there is no Python. */
+static void (*_Atomic end_in_python)(struct block *block);
+
+/* Called with NULL before Python ends: a source that somebody still holds then is destroyed by OBS later. */
+EXPORT void obs_faceswap_ended_by(void (*end)(struct block *block))
+{
+	atomic_store(&end_in_python, end);
+}
+
+EXPORT void obs_faceswap_destroy(struct block *block)
+{
+	void (*end)(struct block *) = atomic_load(&end_in_python);
+	if (end)
+		end(block);
+}
+
 /* Takes one filter that was not taken before, or NULL. By one thread at a time. */
 EXPORT struct block *obs_faceswap_newborn(void)
 {

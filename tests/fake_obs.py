@@ -23,7 +23,7 @@ class FakeObs:
         self.parents, self.targets, self.flags, self.names = {}, {}, {}, {}
         self.showing, self.enabled = {}, {}
         self.properties, self.by_address = {}, {}
-        self.registered, self.type_enabled = [], None
+        self.registered, self.type_enabled, self.at_exit = [], None, []
         self.updated_properties = []
         self.color_space, self.size = abi.GS_CS_SRGB, (64, 36)
         self.pixels = b""

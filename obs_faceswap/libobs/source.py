@@ -4,13 +4,14 @@ libobs keeps the callbacks' addresses until the process ends, whatever becomes o
 stays where it is; the callbacks in Python live in this module, which a script's reload does not touch, and do
 nothing but look up a filter by its handle.
 
-What libobs calls on the graphics thread, or with a lock held, is native: Python would wait there for the
-interpreter, which may be held by a script that waits for that lock. Without the native library it is Python
-nevertheless.
+What libobs calls on the graphics thread, with a lock held, or when the interpreter may have ended, is native:
+Python would wait there for the interpreter, which may be held by a script that waits for that lock. Without
+the native library it is Python nevertheless.
 
 OBS waits while this module is imported, so it imports what the registration needs; a thread brings the rest.
 """
 
+import atexit
 import ctypes
 import gc
 import sys
@@ -83,6 +84,8 @@ class FilterType:
         self._library = found.library
         if found.library is not None:
             prepare(found.library, obs())
+            found.library.ended_by(ctypes.cast(_destroy, ctypes.c_void_p).value)
+            atexit.register(self._end_all)
         info = info_for(found.library)
         obs().obs_register_source_s(ctypes.addressof(info), abi.SOURCE_INFO_BYTES)
         if not obs().obs_get_source_output_flags(ID):
@@ -152,6 +155,13 @@ class FilterType:
             self._end_unseen(self._library, handle)
         if not self._filters:
             sys.setswitchinterval(self._usual_switch_s)
+
+    def _end_all(self) -> None:
+        """Ends the filters that somebody still holds: libobs destroys them when Python has ended."""
+        for handle in list(self._filters):
+            self.destroy(handle)
+        if self._library is not None:
+            self._library.ended_by(None)
 
     def _end_unseen(self, library: Library, handle: int) -> None:
         from obs_faceswap.libobs import filter as filters
@@ -244,6 +254,7 @@ _REPLACED = {
     "get_name": _get_name,
     "get_defaults": _get_defaults,
     "create": _create,
+    "destroy": _destroy,
     "update": _update,
     "video_tick": _video_tick,
     "video_render": _video_render,
@@ -257,7 +268,6 @@ def info_for(library: Library | None) -> abi.SourceInfo:
         id=ctypes.cast(_ID, ctypes.c_char_p),
         type=abi.OBS_SOURCE_TYPE_FILTER,
         output_flags=abi.OBS_SOURCE_VIDEO,
-        destroy=_destroy,
         get_properties=_get_properties,
         unversioned_id=ctypes.addressof(_ID),
         **_REPLACED,

@@ -50,6 +50,7 @@ def obs(monkeypatch):
     monkeypatch.setattr(log, "install", lambda _: None)
     monkeypatch.setattr(sound, "SOUND", SimpleNamespace(start=lambda: None, stop=lambda: None))
     monkeypatch.setattr(source.native, "find", lambda: Found(None, "There is none."))
+    monkeypatch.setattr(source.atexit, "register", made.at_exit.append)
     return made
 
 
@@ -193,6 +194,7 @@ def test_what_libobs_calls_with_locks_held_is_native(made, info):
         "get_name",
         "get_defaults",
         "create",
+        "destroy",
         "update",
         "video_tick",
         "video_render",
@@ -217,6 +219,22 @@ def test_a_native_filter_is_adopted_and_ended(made, info, obs):
     info.destroy(handle)
     assert adopted.asked[1:] == [("close",)]
     assert source.TYPE.find(handle) is None
+
+
+def test_filters_that_outlive_python_are_ended_by_it(made, info, obs, monkeypatch):
+    """libobs destroys what somebody still holds when Python has ended."""
+    handle, _ = made_by(info, obs)
+    unseen, _ = made_by(info, obs)
+    source.TYPE._nursery.step()
+    kept = source.TYPE.find(handle)
+    (end,) = obs.at_exit
+    end()
+    assert kept.asked[1:] == [("close",)]
+    monkeypatch.setattr(source, "TYPE", None)  # Python is gone
+    obs.calls.clear()
+    info.destroy(handle)
+    info.destroy(unseen)
+    assert not obs.calls
 
 
 @pytest.mark.parametrize("cover", ["freeze_blur", "blur", "hide", "original", "nonsense"])

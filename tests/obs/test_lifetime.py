@@ -1,11 +1,13 @@
 """Start, reload, removal, collection switch and exit: no crash, no hang, no leak, also in mid-inference."""
 
 import time
+from dataclasses import replace
 
 import obs_driver
 import pytest
 from obs_driver import OTHER, is_raw, picture, switch_collections
 
+from obs_faceswap.engine.live import native
 from obs_faceswap.ui.materials import SCRIPT_NAME
 from obs_faceswap.ui.obs_config import Collection
 from obs_faceswap.ui.throwaway_obs import ThrowawayObs
@@ -41,6 +43,33 @@ def test_exit_with_the_filter_active(collection, report, leaks_without):
     with ThrowawayObs(collection, environment=report.environment) as obs:
         started(obs, report)
         ends_well(obs, leaks_without)
+
+
+HOLDS = """
+import obspython as obs
+
+def hold(event):
+    if event == obs.OBS_FRONTEND_EVENT_FINISHED_LOADING:
+        for name in ("Cam", "Picture"):
+            source = obs.obs_get_source_by_name(name)
+            if source is not None:
+                obs.obs_source_get_filter_by_name(source, "Face Swap")
+
+def script_load(settings):
+    obs.obs_frontend_add_event_callback(hold)
+"""
+
+
+@pytest.mark.skipif(native.find().library is None, reason="OBS then calls a Python that is gone")
+def test_exit_while_another_script_holds_filter_and_source(collection, report, tmp_path):
+    """OBS destroys them when it has ended Python."""
+    holds = tmp_path / "holds_sources.py"
+    holds.write_text(HOLDS)
+    collection = replace(collection, more_scripts=[holds])
+    with ThrowawayObs(collection, environment=report.environment) as obs:
+        started(obs, report)
+        assert obs.quit() == 0
+        assert "source(s) were remaining" in obs.log()
 
 
 def test_exit_while_the_engine_loads(collection, report, leaks_without):

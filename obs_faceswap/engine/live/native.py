@@ -34,6 +34,7 @@ _HOLDING = {
     "clock": (c_uint64, ()),
     "default_number": (c_bool, (c_char_p, c_double)),
     "default_text": (c_bool, (c_char_p, c_char_p)),
+    "ended_by": (None, (c_void_p,)),
     "fence": (None, ()),
     "function": (c_char_p, (c_uint32,)),
     "newborn": (c_void_p, ()),
@@ -42,7 +43,9 @@ _HOLDING = {
     "wake": (None, (c_void_p,)),
 }
 # What libobs calls; named here so that a library without them is refused.
-CALLBACKS = ("get_name", "get_defaults", "create", "update", "video_tick", "video_render", "filter_video")
+CALLBACKS = (
+    "get_name", "get_defaults", "create", "destroy", "update", "video_tick", "video_render", "filter_video",
+)  # fmt: skip
 _PREFIX = "obs_faceswap_"
 
 
@@ -128,6 +131,10 @@ class Library:
     def newborn(self) -> int:
         """A filter libobs made that was not asked for before; 0: none. By one thread at a time."""
         return self._holding.obs_faceswap_newborn() or 0
+
+    def ended_by(self, destroy: int | None) -> None:
+        """Has a function of Python's end filters, given by its address; None: Python ends."""
+        self._holding.obs_faceswap_ended_by(destroy)
 
     def free(self, block: int) -> None:
         """Frees a filter's objects of the GPU; inside the graphics context."""
