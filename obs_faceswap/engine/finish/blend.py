@@ -10,7 +10,7 @@ from typing import TypeAlias
 import cv2
 import numpy as np
 
-from obs_faceswap.engine.finish import pixels
+from obs_faceswap.engine.finish import native_blend, pixels
 from obs_faceswap.engine.finish.pixels import COMPONENTS, Component, Roi, Samples
 from obs_faceswap.engine.types import Frame, ImageBGR, Mask, Tone
 
@@ -61,7 +61,54 @@ def blend_samples(frame: Frame, stored: Roi, new: Samples, weights: Samples) -> 
     _put(frame, components[0], stored, cv2.extractChannel(new, 0), weights, _spans(weights))
     if len(components) > 1:
         chroma = cv2.split(_block_means(new, components[1]))[1:3]
-        blend_chroma(frame, stored, chroma, _block_means(weights, components[1]))
+        _blend_chroma(frame, stored, chroma, _block_means(weights, components[1]))
+
+
+def blend_layer(frame: Frame, stored: Roi, layer: Samples) -> bool:
+    """Blends a picture with weights into a region, in place; chroma takes the means of its blocks.
+
+    Args:
+        frame: any of the twelve formats; its planes are changed.
+        stored: region on the chroma grid, in stored rows.
+        layer: (h, w, 4) bytes: what `encoded` gave and, as fourth channel, the weights.
+
+    Returns:
+        Whether any of the weights is more than 0.
+
+    Raises:
+        ValueError: the layer is not of the region's size.
+    """
+    is_shown = native_blend.blend(frame, stored, layer)
+    if is_shown is not None:
+        return is_shown
+    weights = cv2.extractChannel(layer, 3)
+    if not weights.any():
+        return False
+    blend_samples(frame, stored, layer, weights)
+    return True
+
+
+def blend_half_layer(frame: Frame, stored: Roi, layer: Samples) -> bool:
+    """As `blend_layer`, in a format with chroma of half the size, with a layer as fine as that.
+
+    Without native code, luma may differ by a level or two: OpenCV rounds what it enlarges in its own way.
+
+    Args:
+        frame: its planes are changed.
+        stored: region on the chroma grid, in stored rows.
+        layer: (h / 2 + 2, w / 2 + 2, 4) bytes, with one more on each side for the luma between them.
+    """
+    is_shown = native_blend.blend(frame, stored, layer, is_half=True)
+    if is_shown is not None:
+        return is_shown
+    x0, y0, x1, y1 = stored
+    small, *chroma, weights = cv2.split(layer)
+    if not weights.any():
+        return False
+    luma, wide = (twice(channel)[: y1 - y0, : x1 - x0] for channel in (small, weights))
+    blend_luma(frame, stored, luma, wide)
+    _blend_chroma(frame, stored, [channel[1:-1, 1:-1] for channel in chroma], weights[1:-1, 1:-1])
+    return True
 
 
 def blend_luma(frame: Frame, stored: Roi, luma: Samples, weights: Samples) -> None:
@@ -69,7 +116,13 @@ def blend_luma(frame: Frame, stored: Roi, luma: Samples, weights: Samples) -> No
     _put(frame, COMPONENTS[frame.format][0], stored, luma, weights, _spans(weights))
 
 
-def blend_chroma(frame: Frame, stored: Roi, new: Sequence[Samples], weights: Samples) -> None:
+def twice(samples: Samples) -> Samples:
+    """Samples at twice the size, without the ones that the outermost gave."""
+    size_wh = (2 * samples.shape[1], 2 * samples.shape[0])
+    return cv2.resize(samples, size_wh, interpolation=cv2.INTER_LINEAR)[2:-2, 2:-2]
+
+
+def _blend_chroma(frame: Frame, stored: Roi, new: Sequence[Samples], weights: Samples) -> None:
     """Blends Cb and Cr by weights into a region, all of them as fine as the frame's chroma."""
     spans = list(_spans(weights))
     for where, samples in zip(COMPONENTS[frame.format][1:], new, strict=True):

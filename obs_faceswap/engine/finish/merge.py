@@ -11,7 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from obs_faceswap.engine.finish import pixels
-from obs_faceswap.engine.finish.blend import blend_bgr, blend_chroma, blend_luma, blend_samples, encoded
+from obs_faceswap.engine.finish.blend import (
+    blend_bgr,
+    blend_half_layer,
+    blend_layer,
+    blend_samples,
+    encoded,
+    twice,
+)
 from obs_faceswap.engine.finish.pixels import Roi, Samples
 from obs_faceswap.engine.settings import Interpolation, Settings
 from obs_faceswap.engine.types import Frame, ImageBGR, Mask, Points, SwappedFace, Warp
@@ -154,41 +161,32 @@ def _copied(face: _Face, band: Roi) -> bool:
 def _resampled(face: _Face, band: Roi, layer: Samples, matrix: Doubles) -> bool:
     """Puts a band of a crop that lies anyhow."""
     warped = _warped(layer, matrix, band)
-    weights = cv2.extractChannel(warped, 3)  # always linear: other methods ring
-    if not weights.any():
-        return False
     if face.method != cv2.INTER_LINEAR:
-        warped = _warped(layer, matrix, band, face.method)
-    blend_samples(face.frame, band, warped, face.faded(weights))
-    return True
+        weights = cv2.extractChannel(warped, 3)  # always linear: other methods ring
+        warped = cv2.insertChannel(weights, _warped(layer, matrix, band, face.method), 3)
+    return _blended(face, band, warped, blend_layer)
 
 
 def _doubled(face: _Face, band: Roi, layer: Samples, matrix: Doubles) -> bool:
     """Puts a band of a crop much coarser than the frame: resampled as fine as chroma, and luma enlarged."""
-    frame, (x0, y0, x1, y1) = face.frame, band
+    x0, y0, x1, y1 = band
     # One more on each side, for luma between them.
     small = _warped(layer, _halved(matrix), (x0 // 2 - 1, y0 // 2 - 1, (x1 + 1) // 2 + 1, (y1 + 1) // 2 + 1))
-    *samples, found = cv2.split(small)
-    if not found.any():
-        return False
-    weights = face.faded(found)
-    rows, columns = y1 - y0, x1 - x0
-    luma, wide = (_twice(channel)[:rows, :columns] for channel in (samples[0], weights))
-    blend_luma(frame, band, luma, wide)
-    cb, cr, weights = (channel[1:-1, 1:-1] for channel in (*samples[1:], weights))
-    blend_chroma(frame, band, (cb, cr), weights)
-    return True
+    return _blended(face, band, small, blend_half_layer)
+
+
+def _blended(face: _Face, band: Roi, layer: Samples, blend: Callable[[Frame, Roi, Samples], bool]) -> bool:
+    """Blends a layer by the opacity; whether any of its weights is more than 0, whatever the opacity."""
+    if face.opacity >= 1:
+        return blend(face.frame, band, layer)
+    weights = cv2.extractChannel(layer, 3)
+    blend(face.frame, band, cv2.insertChannel(face.faded(weights), layer, 3))
+    return bool(weights.any())
 
 
 def _halved(matrix: Doubles) -> Doubles:
     """An affine from pixels as one from half-size pixels: pixel i of those has its center at 2 i + 0.5."""
     return np.column_stack([matrix[:, :2] * 2, matrix[:, 2] + matrix[:, :2] @ (0.5, 0.5)])
-
-
-def _twice(samples: Samples) -> Samples:
-    """Samples at twice the size, without the ones that the outermost gave."""
-    size_wh = (2 * samples.shape[1], 2 * samples.shape[0])
-    return cv2.resize(samples, size_wh, interpolation=cv2.INTER_LINEAR)[2:-2, 2:-2]
 
 
 def weights_in(roi: Roi, swapped: SwappedFace, warp: Warp, mask: Mask, settings: Settings) -> Samples:
@@ -216,7 +214,7 @@ def weights_in(roi: Roi, swapped: SwappedFace, warp: Warp, mask: Mask, settings:
     x0, y0, x1, y1 = roi
     matrix[:, 2] += matrix[:, :2] @ (x0, y0)
     small = _warped(weights, _halved(matrix), (-1, -1, (x1 - x0 + 1) // 2 + 1, (y1 - y0 + 1) // 2 + 1))
-    return np.ascontiguousarray(_twice(small)[: y1 - y0, : x1 - x0])
+    return np.ascontiguousarray(twice(small)[: y1 - y0, : x1 - x0])
 
 
 _ROUGH_SIDE = 160

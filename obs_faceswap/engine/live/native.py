@@ -25,6 +25,8 @@ _CLOCKS_APART_NS = 1_000_000
 _RELEASING = {
     "bench_loop": (None, (c_void_p, c_void_p, c_void_p, c_uint32, c_uint32, c_uint64, c_void_p)),
     "free": (None, (c_void_p,)),
+    "merge": (c_bool, (c_void_p,)),
+    "merge_doubled": (c_bool, (c_void_p,)),
     "wait": (c_uint32, (c_void_p, c_uint32, c_uint64)),
 }
 # Called with the interpreter lock held: a few instructions each.
@@ -139,6 +141,16 @@ class Library:
     def free(self, block: int) -> None:
         """Frees a filter's objects of the GPU; inside the graphics context."""
         self._releasing.obs_faceswap_free(block)
+
+    def merge(self, merge: int, is_half: bool) -> bool:
+        """Blends a layer into a frame, see `finish.native_blend`; whether any of its weights is more than 0.
+
+        Args:
+            merge: the address of a struct merge.
+            is_half: the layer is half as fine as luma.
+        """
+        blend = self._releasing.obs_faceswap_merge_doubled if is_half else self._releasing.obs_faceswap_merge
+        return bool(blend(merge))
 
     def bench_loop(
         self, call: int, data: int, frames: list[int], calls: int, period_ns: int
