@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from obs_faceswap.engine.finish.pixels import averaged
-from obs_faceswap.engine.finish.transfer import TRANSFERS, Change, lab_of, mean_of
+from obs_faceswap.engine.finish.transfer import TRANSFERS, Change, Samples, mean_of
 from obs_faceswap.engine.settings import ColorTransfer
 from obs_faceswap.engine.types import ImageBGR, Mask, SwappedFace, Tone
 
@@ -92,18 +92,21 @@ class ColorMatch:
         seen = _around(swapped.mask, len(scene))
         scene_samples = _sampled(scene[seen.there])
         inside = seen.at(scene_samples.shape)
-        if np.count_nonzero(inside) < _FEWEST_SAMPLES:
+        if len(inside) < _FEWEST_SAMPLES:
             return swapped
         samples = _shown(swapped, scene_samples, seen.there)
-        change = self._followed(kind, samples[inside], scene_samples[inside], timestamp_ns)
+        own, wanted = (
+            Samples.of(one.reshape(-1, 3).take(inside, axis=0)) for one in (samples, scene_samples)
+        )
+        change = self._followed(kind, own, wanted, timestamp_ns)
         toned = replace(swapped, tone=_one_after_the_other(swapped.tone, change.tone))
         return toned if change.curves is None else _curved(toned, change.curves, seen.there)
 
-    def _followed(self, kind: ColorTransfer, samples: ImageBGR, scene: ImageBGR, timestamp_ns: int) -> Change:
+    def _followed(self, kind: ColorTransfer, samples: Samples, scene: Samples, timestamp_ns: int) -> Change:
         """The change for this frame, some of the way from the past."""
         transfer, part = TRANSFERS[kind], self._part(kind, timestamp_ns)
         part_of_figures = 1.0 if transfer.from_samples else part
-        sides = [_Side(mean_of(lab_of(one)), transfer.measure(one)) for one in (samples, scene)]
+        sides = [_Side(mean_of(one.lab), transfer.measure(one)) for one in (samples, scene)]
         pasts = self._swapped, self._scene
         is_new = any(past is None or now.is_cut_from(past) for now, past in zip(sides, pasts, strict=True))
         own, wanted = (now.after(past, part_of_figures) for now, past in zip(sides, pasts, strict=True))
@@ -130,10 +133,10 @@ class _Seen:
     there: tuple[slice, slice]  # of the crop's rows and columns
     mask: Mask
 
-    def at(self, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
-        """Whether each of so many samples (rows, columns) shows the face."""
+    def at(self, shape: tuple[int, ...]) -> npt.NDArray[np.intp]:
+        """Which of so many samples (rows, columns), counted row by row, show the face."""
         size_wh = (shape[1], shape[0])
-        return np.asarray(cv2.resize(self.mask, size_wh, interpolation=cv2.INTER_AREA) > _INSIDE)
+        return np.flatnonzero(cv2.resize(self.mask, size_wh, interpolation=cv2.INTER_AREA) > _INSIDE)
 
 
 def _around(mask: Mask, size: int) -> _Seen:

@@ -15,7 +15,7 @@ colors, and curves where an affine change cannot say it:
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import cv2
 import numpy as np
@@ -24,7 +24,7 @@ import numpy.typing as npt
 from obs_faceswap.engine.settings import ColorTransfer
 
 Doubles: TypeAlias = npt.NDArray[np.float64]
-Samples: TypeAlias = npt.NDArray[Any]  # (N, 3), BGR, 0..255
+Values: TypeAlias = npt.NDArray[Any]  # (N, 3), BGR, 0..255
 
 _MOST_GAIN = 2.0  # hair or a hand in the mask widens the spread, and a flat face is mostly noise
 
@@ -32,11 +32,31 @@ _MOST_GAIN = 2.0  # hair or a hand in the mask widens the spread, and a flat fac
 # differences.
 _RIDGE = 4.0
 
+_ONE = np.eye(3)
 _LEVELS = (np.arange(17) + 0.5) / 17  # of a distribution: coarser than single samples, which tremble
 _DIRECTIONS = 8  # triples of them: more change the colors of faces by less than a level
 _SLICED = 192  # samples that are sorted, of all
 _BYTES = np.arange(256, dtype=np.float64)
-_LOW_LAB, _HIGH_LAB = (0, -127, -127), (100, 127, 127)
+# Columns of four, as OpenCV has scalars.
+_LOW_LAB, _HIGH_LAB = np.array([[0.0], [-127], [-127], [0]]), np.array([[100.0], [127], [127], [0]])
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """What a face's colors are taken from.
+
+    Attributes:
+        bgr: (N, 3), 0..255.
+        lab: the same in CIE Lab (N, 3); L is 0..100.
+    """
+
+    bgr: Values
+    lab: npt.NDArray[np.float32]
+
+    @classmethod
+    def of(cls, bgr: Values) -> Self:
+        """Samples (N, 3) of blue, green, red, 0..255."""
+        return cls(bgr, lab_of(bgr))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,32 +95,32 @@ class Transfer:
     from_samples: bool = False
 
 
-def lab_of(samples: Samples) -> npt.NDArray[np.float32]:
-    """Samples in CIE Lab (N, 3); L is 0..100."""
-    scaled = samples.astype(np.float32)[None] * np.float32(1 / 255)
+def lab_of(values: Values) -> npt.NDArray[np.float32]:
+    """Colors in CIE Lab (N, 3); L is 0..100."""
+    scaled = values.astype(np.float32)[None] * np.float32(1 / 255)
     return np.asarray(cv2.cvtColor(scaled, cv2.COLOR_BGR2Lab)[0], np.float32)
 
 
-def mean_of(values: Samples) -> Doubles:
-    """The mean (3,) of samples; several times as fast as NumPy's own over so narrow an array."""
+def mean_of(values: Values) -> Doubles:
+    """The mean (3,) of colors; several times as fast as NumPy's own over so narrow an array."""
     return np.asarray(np.ones(len(values)) @ values / len(values), np.float64)
 
 
 def _lab_statistics(samples: Samples) -> Doubles:
     """Means and deviations of L, a, b."""
-    return np.concatenate([part[:, 0] for part in cv2.meanStdDev(lab_of(samples)[None])])
+    return np.concatenate([part[:, 0] for part in cv2.meanStdDev(samples.lab[None])])
 
 
 def _reinhard(samples: Samples, own: Doubles, wanted: Doubles) -> Change:
     gain = np.minimum(wanted[3:] / np.maximum(own[3:], 1e-3), _MOST_GAIN)
-    moved = (lab_of(samples) - own[:3]) * gain + wanted[:3]
-    target = np.clip(moved, _LOW_LAB, _HIGH_LAB).astype(np.float32)[None]
-    return Change(_fitted(samples, cv2.cvtColor(target, cv2.COLOR_Lab2BGR)[0] * 255, _RIDGE))
+    moved = cv2.transform(samples.lab[None], np.column_stack([np.diag(gain), wanted[:3] - gain * own[:3]]))
+    target = cv2.min(cv2.max(moved, _LOW_LAB), _HIGH_LAB)
+    return Change(_fitted(samples.bgr, cv2.cvtColor(target, cv2.COLOR_Lab2BGR)[0] * 255, _RIDGE))
 
 
 def _covariance(samples: Samples) -> Doubles:
     """Means and covariances of blue, green, red, (12,)."""
-    values = samples.astype(np.float64)
+    values = samples.bgr.astype(np.float64)
     mean = mean_of(values)
     spread = values - mean
     return np.concatenate([mean, (spread.T @ spread / len(values)).ravel()])
@@ -139,9 +159,13 @@ def _limited(linear: Doubles) -> Doubles:
     return np.asarray((left * np.minimum(gains, _MOST_GAIN)) @ right)
 
 
-def _quantiles(samples: Samples) -> Doubles:
+def _quantiles(values: Values) -> Doubles:
     """The levels of each channel's distribution, one channel after the other."""
-    return np.quantile(samples, _LEVELS, axis=0).T.ravel()
+    return np.quantile(values, _LEVELS, axis=0).T.ravel()
+
+
+def _distributions(samples: Samples) -> Doubles:
+    return _quantiles(samples.bgr)
 
 
 def _by_histogram(samples: Samples, own: Doubles, wanted: Doubles) -> Change:
@@ -162,8 +186,8 @@ def _curve(own: Doubles, wanted: Doubles) -> Doubles:
 
 def _sliced_figures(samples: Samples) -> Doubles:
     """The samples themselves, as many of them as are sorted."""
-    at = np.linspace(0, len(samples) - 1, _SLICED).round().astype(int)
-    return np.asarray(samples[at].astype(np.float64).ravel())
+    at = np.linspace(0, len(samples.bgr) - 1, _SLICED).round().astype(int)
+    return np.asarray(samples.bgr[at].astype(np.float64).ravel())
 
 
 def _sliced(samples: Samples, own: Doubles, wanted: Doubles) -> Change:
@@ -190,19 +214,21 @@ def _turns() -> list[Doubles]:
 _TURNS = _turns()
 
 
-def _fitted(before: npt.ArrayLike, after: npt.ArrayLike, ridge: float) -> Doubles:
+def _fitted(before: Values, after: Values, ridge: float) -> Doubles:
     """The affine (3, 4) in BGR that comes closest to a change of colors, (N, 3) each, 0..255.
 
     A face's colors lie close together, where Lab is nearly linear; so one matrix does what a conversion of
     every pixel to Lab and back would, twenty times as fast.
     """
-    before, after = np.asarray(before, np.float64), np.asarray(after, np.float64)
-    center, change = mean_of(before), after - before
-    shift = mean_of(change)
-    spread = before - center
-    heavy = spread.T @ spread + ridge * len(before) * np.eye(3)
-    slope = np.linalg.solve(heavy, spread.T @ (change - shift)).T + np.eye(3)
-    return np.column_stack([slope, center + shift - slope @ center])
+    both = np.empty((6, len(before)))  # the colors, and their changes
+    both[:3] = before.T
+    np.subtract(after.T, both[:3], out=both[3:])
+    means = both.mean(axis=1)
+    both -= means[:, None]
+    products = both[:3] @ both.T
+    heavy = products[:, :3] + ridge * len(before) * _ONE
+    slope = cv2.solve(heavy, products[:, 3:], flags=cv2.DECOMP_CHOLESKY)[1].T + _ONE
+    return np.column_stack([slope, means[:3] + means[3:] - slope @ means[:3]])
 
 
 TRANSFERS: dict[ColorTransfer, Transfer] = {
@@ -210,5 +236,5 @@ TRANSFERS: dict[ColorTransfer, Transfer] = {
     ColorTransfer.LCT: Transfer(_covariance, _linear),
     ColorTransfer.MKL: Transfer(_covariance, _monge_kantorovitch),
     ColorTransfer.SOT: Transfer(_sliced_figures, _sliced, from_samples=True),
-    ColorTransfer.HISTOGRAM: Transfer(_quantiles, _by_histogram),
+    ColorTransfer.HISTOGRAM: Transfer(_distributions, _by_histogram),
 }

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from obs_faceswap.engine.finish.color import ColorMatch
-from obs_faceswap.engine.finish.transfer import TRANSFERS, lab_of
+from obs_faceswap.engine.finish.transfer import TRANSFERS, Samples, lab_of
 from obs_faceswap.engine.settings import ColorTransfer
 from obs_faceswap.engine.types import SwappedFace
 
@@ -29,8 +29,8 @@ def samples(mean, roots, count=600, seed=0):
 
 def moved(kind, own, wanted):
     """Samples as a transfer makes them."""
-    transfer = TRANSFERS[kind]
-    change = transfer.change(own, transfer.measure(own), transfer.measure(wanted))
+    transfer, before, after = TRANSFERS[kind], Samples.of(own), Samples.of(wanted)
+    change = transfer.change(before, transfer.measure(before), transfer.measure(after))
     toned = np.clip(own @ change.tone[:, :3].T + change.tone[:, 3], 0, 255)
     if change.curves is None:
         return toned
