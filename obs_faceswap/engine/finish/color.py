@@ -38,7 +38,7 @@ class _Side:
     figures: Doubles
 
     def is_cut_from(self, past: "_Side") -> bool:
-        return float(np.linalg.norm(self.mean - past.mean)) > _CUT
+        return math.dist(self.mean, past.mean) > _CUT
 
     def after(self, past: "_Side | None", part: float) -> "_Side":
         """What to go on with: all of the new, or a part of the way to it."""
