@@ -155,10 +155,14 @@ class Picture:
         """The part of the picture that a crop shows, and a margin; never empty, in whole small pixels."""
         last, margin = side - 1, _KERNEL * max(1.0, finer)
         step = 2 * _factor(finer)  # chroma begins there too, and a still face is averaged alike in all frames
-        corners = inverted([(0, 0), (last, 0), (0, last), (last, last)], matrix).T.tolist()
+        (a, b, x), (c, d, y) = matrix.tolist()
+        scale = a * d - b * c
+        corners = [(across - x, down - y) for across in (0, last) for down in (0, last)]
+        places_x = [(d * across - b * down) / scale for across, down in corners]
+        places_y = [(a * down - c * across) / scale for across, down in corners]
         (x0, x1), (y0, y1) = (
             _stretch(min(places) - margin, max(places) + margin + 1, limit, step)
-            for places, limit in zip(corners, (self.width, self.height), strict=True)
+            for places, limit in ((places_x, self.width), (places_y, self.height))
         )
         return x0, y0, x1, y1
 
@@ -189,6 +193,12 @@ def inverted(points: npt.ArrayLike, matrix: Matrix) -> Points:
     return np.asarray((np.asarray(points, np.float64) - (x, y)) @ back, np.float32)
 
 
+def extent(points: Points) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """The least and the largest x and y of points (N, 2), (2,) each; they have to be numbers."""
+    low, high = (cv2.reduce(points, 0, how)[0] for how in (cv2.REDUCE_MIN, cv2.REDUCE_MAX))
+    return np.asarray(low, np.float32), np.asarray(high, np.float32)
+
+
 def _holds(outer: Roi, inner: Roi) -> bool:
     """Whether a region lies within another one."""
     return outer[0] <= inner[0] and outer[1] <= inner[1] and outer[2] >= inner[2] and outer[3] >= inner[3]
@@ -210,7 +220,7 @@ def _halvings(finer: float) -> int:
     The nearest: halving is several times as fast as other factors, and a crop a little finer than what it is
     taken from loses less than one much coarser.
     """
-    return int(2 ** max(0.0, np.floor(np.log2(finer) + 0.3) if finer >= 2 else 0.0))
+    return 1 << math.floor(math.log2(finer) + 0.3) if finer >= 2 else 1
 
 
 def _rows_of(frame: Frame) -> ImageBGR:

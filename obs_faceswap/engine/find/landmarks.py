@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from obs_faceswap.engine.crop.align import CANONICAL_FACE
-from obs_faceswap.engine.crop.picture import Picture, inverted
+from obs_faceswap.engine.crop.picture import Picture, extent, inverted
 from obs_faceswap.engine.errors import UnsupportedModelError
 from obs_faceswap.engine.find.detectors.decode import Network, decoding
 from obs_faceswap.engine.types import Matrix, Points
@@ -92,8 +92,9 @@ def roi_of_landmarks(points: Points) -> tuple[npt.NDArray[np.float32], float, fl
     cos, sin = math.cos(roll), math.sin(roll)
     turn = np.array([[cos, sin], [-sin, cos]], np.float32)
     upright = points @ turn.T
-    low, high = upright.min(axis=0), upright.max(axis=0)
-    return turn.T @ ((low + high) / 2), float((high - low).max()) * _ROI_SCALE, roll
+    low, high = extent(upright)
+    center = np.asarray(turn.T @ ((low + high) / 2), np.float32)
+    return center, float((high - low).max()) * _ROI_SCALE, roll
 
 
 def roi_of_kps(kps: Points) -> tuple[npt.NDArray[np.float32], float, float]:
@@ -110,15 +111,17 @@ def shape_error(points: Points, depth: npt.NDArray[np.float32]) -> float:
     The root of the share of the canonical face's spread that the best similarity in space leaves; without
     mouth and jaw, which move too far.
     """
-    mesh = np.column_stack([points, depth])[_UPPER].astype(np.float64)
-    mesh -= np.ones(len(mesh)) @ mesh / len(mesh)
+    mesh = np.vstack([points.T, depth]).take(_UPPER, axis=1).astype(np.float64)
+    mesh -= cv2.reduce(mesh, 1, cv2.REDUCE_AVG)
     spread = float(np.vdot(mesh, mesh))
-    if not spread > 0:  # also refuses NaN
+    if not 0 < spread < math.inf:  # also refuses NaN
         return 1.0
     # Procrustes (Kabsch, Umeyama): the singular values of the correlation give the best fit's residual.
-    turn, values, turn_back = np.linalg.svd(_CANONICAL.T @ mesh)
-    values[2] *= np.sign(np.linalg.det(turn @ turn_back))
-    return float(np.sqrt(max(0.0, 1 - values.sum() ** 2 / (spread * _CANONICAL_SPREAD))))
+    correlation = mesh @ _CANONICAL
+    values = cv2.SVDecomp(correlation, flags=cv2.SVD_NO_UV)[0].ravel().tolist()
+    if cv2.determinant(correlation) < 0:  # no mirrored face
+        values[2] = -values[2]
+    return math.sqrt(max(0.0, 1 - sum(values) ** 2 / (spread * _CANONICAL_SPREAD)))
 
 
 def _roll(left: Points, right: Points) -> float:
@@ -132,9 +135,10 @@ def crop_matrix(center: npt.NDArray[np.float64], crop_px: float, roll: float, si
 
     Pixel centers lie at whole numbers on both sides.
     """
-    cos, sin = math.cos(roll) / crop_px, math.sin(roll) / crop_px
-    linear = np.array([[cos, sin], [-sin, cos]])
-    return np.concatenate([linear, ((side - 1) / 2 - linear @ center)[:, None]], axis=1).astype(np.float32)
+    cos, sin, middle = math.cos(roll) / crop_px, math.sin(roll) / crop_px, (side - 1) / 2
+    x, y = center.tolist()
+    rows = (cos, sin, middle - (cos * x + sin * y)), (-sin, cos, middle - (cos * y - sin * x))
+    return np.array(rows, np.float32)
 
 
 def _sigmoid(logit: float) -> float:

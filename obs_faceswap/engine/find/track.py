@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from obs_faceswap.engine.crop.picture import Picture
+from obs_faceswap.engine.crop.picture import Picture, extent
 from obs_faceswap.engine.find.detectors.decode import overlap
 from obs_faceswap.engine.types import Face, Points
 
@@ -129,8 +129,9 @@ class Track:
     def update(self, points: Points, depth: Floats, presence: float, now_s: float) -> None:
         """Takes a new sighting."""
         self._before = self.points, self.depth, self.presence, self.seen_s
-        self.shift = 1 - float(overlap(self.box, box_of(points)[None])[0])
+        box = self.box
         self.points, self.depth, self.presence, self.seen_s = points, depth, presence, now_s
+        self.shift = 1 - float(overlap(box, self.box[None])[0])
 
     def undo(self) -> None:
         """Takes the last sighting back: it was another face."""
@@ -184,7 +185,7 @@ _SIGHTING = (
 
 def box_of(points: Points) -> Floats:
     """x0, y0, x1, y1 around points (N, 2)."""
-    return np.concatenate([points.min(axis=0), points.max(axis=0)])
+    return np.concatenate(extent(points))
 
 
 class CutWatch:
