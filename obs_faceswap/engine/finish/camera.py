@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from obs_faceswap.engine.crop.picture import extent
 from obs_faceswap.engine.finish import pixels
 from obs_faceswap.engine.finish.blend import blend_luma
 from obs_faceswap.engine.finish.pixels import COMPONENTS, Roi
@@ -266,7 +267,7 @@ class CameraMatch:
         if self._watched is not None:
             where, before = self._watched
             now = luma_of(frame, where) if where[2] <= frame.width and where[3] <= frame.height else None
-            changed = 255.0 if now is None else float(cv2.absdiff(now, before).mean())
+            changed = 255.0 if now is None else cv2.norm(now, before, cv2.NORM_L1) / now.size
             if changed > _STILL_PART * self._now.grain:
                 y, x = self._random.integers(0, _TILE, 2)
                 self._offset = (int(y), int(x))
@@ -277,9 +278,11 @@ class CameraMatch:
 
 def middle_of(frame: Frame, landmarks: Points) -> Roi | None:
     """The middle of a face, an upright region; None if the face is too small or lies outside."""
-    low, high = landmarks.min(axis=0), landmarks.max(axis=0)
+    if not cv2.checkRange(landmarks)[0]:
+        return None
+    low, high = extent(landmarks)
     half = np.minimum((high - low) * _PART, _LARGEST)
-    if not np.isfinite(half).all() or half.min() < _SMALLEST:
+    if half.min() < _SMALLEST:
         return None
     center = (low + high) / 2
     roi = pixels.region(frame, (center - half).tolist(), (center + half).tolist())
