@@ -1,5 +1,6 @@
 """Trained faces in DeepFaceLive's `.dfm` format: an ONNX network with a fixed contract."""
 
+from functools import reduce
 from typing import Any
 
 import cv2
@@ -20,6 +21,8 @@ _CHANNELS = (1, 3, 1)
 _TYPES = ("float32", "float16")
 
 _BLACK = 2 / 255  # a network that fails in half precision gives this or less everywhere
+
+_INFINITE = float(np.finfo(np.float32).max)  # a sum that large
 
 _LEAST_MASK = 0.05  # of the crop; a whole face fills about 0.4, and less than this would show the live one
 
@@ -86,7 +89,7 @@ class DfmSwapper:
         size = aligned.crop.shape[0]
         face_mask, face, celeb_mask = self._new_face(_resized(aligned.crop, self._resolution))
         mask = self._combined(face_mask, celeb_mask)
-        if float(mask.mean()) < _LEAST_MASK:
+        if cv2.mean(mask)[0] < _LEAST_MASK:
             raise FaceUnseenError(
                 "The model sees no face in this frame. Turn to the camera, or use more light."
             )
@@ -94,11 +97,9 @@ class DfmSwapper:
 
     def _combined(self, face_mask: Mask, celeb_mask: Mask) -> Mask:
         """The product of the masks asked for, 0..1; all of the crop if none is."""
-        mask = np.ones_like(face_mask)
-        for asked, own in ((self._uses_mask, face_mask), (self._uses_celeb_mask, celeb_mask)):
-            if asked:
-                mask = mask * np.clip(own, 0, 1)
-        return mask
+        pairs = (self._uses_mask, face_mask), (self._uses_celeb_mask, celeb_mask)
+        masks = [np.clip(own, 0, 1) for asked, own in pairs if asked]
+        return reduce(np.multiply, masks or [np.ones_like(face_mask)])
 
     def _new_face(self, crop: ImageBGR) -> tuple[Mask, Mask, Mask]:
         """The live face's mask, and the new face and its mask: those of the last pass."""
@@ -118,12 +119,12 @@ class DfmSwapper:
         feeds: dict[str, npt.NDArray[Any]] = {self._face.name: seen}
         if self._morph_input is not None:
             feeds[self._morph_input.name] = np.array([self._morph], self._morph_input.dtype)
-        outputs = self._session.run(feeds)
+        outputs = [np.asarray(output, np.float32) for output in self._session.run(feeds)]
         self._check_values(outputs)
-        face_mask, face, celeb_mask = (np.asarray(output, np.float32)[0] for output in outputs)
+        face_mask, face, celeb_mask = (output[0] for output in outputs)
         return face_mask[..., 0], face, celeb_mask[..., 0]
 
-    def _check_values(self, outputs: list[npt.NDArray[Any]]) -> None:
+    def _check_values(self, outputs: list[npt.NDArray[np.float32]]) -> None:
         side = self._resolution
         for name, channels, output in zip(_OUTPUTS, _CHANNELS, outputs, strict=True):
             if output.shape != (1, side, side, channels):
@@ -131,10 +132,8 @@ class DfmSwapper:
                     f"The model's {name} should be (1, {side}, {side}, {channels}) and is {output.shape}. "
                     f"{_ADVICE}"
                 )
-            # One NaN or infinity anywhere makes the sum one, and so do many numbers that no picture has.
-            with np.errstate(over="ignore", invalid="ignore"):
-                total = output.sum(dtype=np.float32)
-            if not np.isfinite(total):
+            # One NaN or infinity anywhere makes the sum one; numbers that no picture has make it as large.
+            if not cv2.norm(output[0], cv2.NORM_L1) < _INFINITE:
                 self._session.distrust()
                 raise ModelError(
                     f"The model gave values that are no numbers ({name}) on {self._session.provider}. "
