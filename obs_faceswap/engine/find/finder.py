@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from obs_faceswap.engine.crop.picture import Picture
 from obs_faceswap.engine.find.choose import DOUBT_TO_HOLD, DOUBT_TO_START, Chooser, Scene
-from obs_faceswap.engine.find.detectors.decode import overlap
+from obs_faceswap.engine.find.detectors.decode import overlap, overlap_of
 from obs_faceswap.engine.find.identity import Identities
 from obs_faceswap.engine.find.landmarks import EYE_CORNERS, roi_of_kps, roi_of_landmarks, shape_error
 from obs_faceswap.engine.find.track import CutWatch, Track, box_of
@@ -353,7 +353,7 @@ class FaceFinder:
         seen = sorted((t for t in self._tracks if self._is_seen(t)), key=lambda t: t.shift)
         for index, keeper in enumerate(seen):
             for other in seen[index + 1 :]:
-                if self._is_seen(other) and float(overlap(keeper.box, other.box[None])[0]) > _DOUBLE:
+                if self._is_seen(other) and overlap_of(keeper.box, other.box) > _DOUBLE:
                     other.undo()
 
     def _forget(self) -> None:
@@ -411,30 +411,38 @@ def _drift(points: Points, reference: Points) -> float:
 
 def _covers(track: Track, detection: Detection) -> bool:
     """Whether a detection is the face of a track."""
-    box = track.box
-    center = detection.kps.mean(axis=0)
-    inside = bool(((center > box[:2]) & (center < box[2:])).all())
-    return inside and float(overlap(detection.bbox_xyxy, box[None])[0]) > _SAME_FACE
+    x, y = detection.kps.mean(axis=0).tolist()
+    return _holds(track.box, x, y) and overlap_of(detection.bbox_xyxy, track.box) > _SAME_FACE
 
 
 def _is_on(track: Track, box: Floats) -> bool:
     """Whether a box lies on the face of a track, if perhaps turned or of another size."""
-    shared = float(overlap(box, track.box[None])[0])
-    center = (box[:2] + box[2:]) / 2
-    inside = bool(((center > track.box[:2]) & (center < track.box[2:])).all())
-    return shared > _DOUBLE or (inside and shared > _SAME_FACE)
+    shared = overlap_of(box, track.box)
+    return shared > _DOUBLE or (shared > _SAME_FACE and _holds(track.box, *_center(box)))
 
 
 def _is_near(track: Track, box: Floats) -> bool:
     """Whether a face at a box may be the one that a track has lost."""
-    size = float((box[2:] - box[:2]).mean())
-    apart = float(np.hypot(*(box[:2] + box[2:] - track.box[:2] - track.box[2:]) / 2))
-    return apart < _NEAR * track.size_px and 1 / _ALIKE < size / max(track.size_px, 1e-6) < _ALIKE
+    x0, y0, x1, y1 = box.tolist()
+    size, largest = (x1 - x0 + y1 - y0) / 2, track.size_px
+    apart = math.dist(_center(box), _center(track.box))
+    return apart < _NEAR * largest and 1 / _ALIKE < size / max(largest, 1e-6) < _ALIKE
 
 
 def _is_outside(box: Floats, picture: Picture) -> bool:
     """Whether a box's center is not in the picture, or the box is no size for a face."""
     width, height = picture.width, picture.height
-    x, y = (box[:2] + box[2:]) / 2
-    size = float((box[2:] - box[:2]).max())
+    x0, y0, x1, y1 = box.tolist()
+    (x, y), size = _center(box), max(x1 - x0, y1 - y0)
     return not (0 <= x < width and 0 <= y < height and 8 <= size <= 4 * max(width, height))
+
+
+def _center(box: Floats) -> tuple[float, float]:
+    x0, y0, x1, y1 = box.tolist()
+    return (x0 + x1) / 2, (y0 + y1) / 2
+
+
+def _holds(box: Floats, x: float, y: float) -> bool:
+    """Whether a point lies within a box."""
+    x0, y0, x1, y1 = box.tolist()
+    return bool(x0 < x < x1 and y0 < y < y1)

@@ -14,7 +14,15 @@ import numpy.typing as npt
 
 from obs_faceswap.engine.crop.picture import Picture, inverted
 from obs_faceswap.engine.errors import UnsupportedModelError
-from obs_faceswap.engine.find.detectors.decode import Floats, Network, cells, overlap, refuse, sigmoid
+from obs_faceswap.engine.find.detectors.decode import (
+    Floats,
+    Network,
+    cells,
+    overlap,
+    overlap_of,
+    refuse,
+    sigmoid,
+)
 from obs_faceswap.engine.find.landmarks import crop_matrix
 from obs_faceswap.engine.types import Mask, Matrix, Points
 
@@ -116,8 +124,9 @@ class Hands:
         outputs = self._palms.run({self._palms.inputs[0].name: _rgb(crop)})
         scores = sigmoid(outputs[1 - self._boxes].reshape(-1))
         raw = np.asarray(outputs[self._boxes], np.float32).reshape(-1, 9, 2)
-        is_sound = (np.abs(raw) < _FARTHEST * _PALM_SIDE).all(axis=(1, 2))  # neither NaN nor infinite
-        chosen = np.flatnonzero((scores >= _PALM_SCORE) & is_sound)
+        chosen = np.flatnonzero(scores >= _PALM_SCORE)
+        is_sound = (np.abs(raw[chosen]) < _FARTHEST * _PALM_SIDE).all(axis=(1, 2))  # neither NaN nor infinite
+        chosen = chosen[is_sound]
         chosen = chosen[np.argsort(-scores[chosen], kind="stable")]
         return [_palm_square(one, matrix) for one in _apart(raw[chosen], self._anchors[chosen])]
 
@@ -155,7 +164,7 @@ def _finger_width(points: Points) -> int:
 
 
 def _rgb(crop_bgr: npt.NDArray[np.uint8]) -> Floats:
-    return np.asarray(crop_bgr[None, :, :, ::-1], np.float32) / np.float32(255)
+    return cv2.cvtColor(crop_bgr, cv2.COLOR_BGR2RGB)[None] / np.float32(255)
 
 
 def _anchors() -> Floats:
@@ -214,4 +223,4 @@ def _roll(up: npt.NDArray[np.float64]) -> float:
 
 def _overlaps(points: Points, other: Points) -> bool:
     boxes = [np.concatenate([one.min(axis=0), one.max(axis=0)]) for one in (points, other)]
-    return float(overlap(boxes[0], boxes[1][None])[0]) > 0.5
+    return overlap_of(boxes[0], boxes[1]) > 0.5

@@ -15,7 +15,7 @@ from obs_faceswap.engine.crop.templates import five_points
 from obs_faceswap.engine.errors import FaceSwapError
 from obs_faceswap.engine.find import people
 from obs_faceswap.engine.find.choose import Scene
-from obs_faceswap.engine.find.detectors.decode import overlap
+from obs_faceswap.engine.find.detectors.decode import overlap, overlap_of
 from obs_faceswap.engine.find.recognize import OTHER_PERSON, SAME_PERSON, Embedding, likeness, normed
 from obs_faceswap.engine.find.track import Track
 from obs_faceswap.engine.settings import Who
@@ -157,7 +157,7 @@ def _owner(track: Track, tracks: Sequence[Track], seen: Embedding, now_s: float)
 def _doubt_crossings(seen: Sequence[Track]) -> None:
     for index, track in enumerate(seen):
         for other in seen[index + 1 :]:
-            if float(overlap(track.box, other.box[None])[0]) > _CROSSING:
+            if overlap_of(track.box, other.box) > _CROSSING:
                 track.is_unsure = other.is_unsure = True
 
 

@@ -3,11 +3,12 @@
 import math
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from obs_faceswap.engine.crop.picture import Picture, extent
-from obs_faceswap.engine.find.detectors.decode import overlap
+from obs_faceswap.engine.find.detectors.decode import overlap_of
 from obs_faceswap.engine.types import Face, Points
 
 Floats = npt.NDArray[np.float32]
@@ -131,7 +132,7 @@ class Track:
         self._before = self.points, self.depth, self.presence, self.seen_s
         box = self.box
         self.points, self.depth, self.presence, self.seen_s = points, depth, presence, now_s
-        self.shift = 1 - float(overlap(box, self.box[None])[0])
+        self.shift = 1 - overlap_of(box, self.box)
 
     def undo(self) -> None:
         """Takes the last sighting back: it was another face."""
@@ -193,15 +194,16 @@ class CutWatch:
 
     def __init__(self) -> None:
         """Starts without a picture: the first is no cut."""
-        self._last: Floats | None = None
+        self._last: tuple[Floats, float] | None = None  # and its contrast
 
     def step(self, picture: Picture) -> bool:
         """Whether this picture starts a new scene."""
         thumbnail = _thumbnail(picture)
-        last, self._last = self._last, thumbnail
-        if last is None:
+        contrast = math.sqrt(float(np.vdot(thumbnail, thumbnail)))
+        before, self._last = self._last, (thumbnail, contrast)
+        if before is None:
             return False
-        spread = math.sqrt(float(np.vdot(last, last)) * float(np.vdot(thumbnail, thumbnail)))
+        last, spread = before[0], before[1] * contrast
         if spread < _CUT_CONTRAST**2 * last.size:
             return False
         return float(np.vdot(last, thumbnail)) < _CUT_CORRELATION * spread
@@ -210,4 +212,4 @@ class CutWatch:
 def _thumbnail(picture: Picture) -> Floats:
     """Grey, tiny, with mean 0: a flash or a dimmed light is no cut."""
     grey = picture.thumbnail(_THUMBNAIL).astype(np.float32)
-    return np.asarray(grey - grey.mean(), np.float32)
+    return np.asarray(grey - np.float32(cv2.mean(grey)[0]), np.float32)

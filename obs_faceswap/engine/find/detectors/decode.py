@@ -100,6 +100,14 @@ def overlap(box: Floats, others: Floats) -> Floats:
     return np.asarray(shared / np.maximum(union, 1e-6), np.float32)
 
 
+def overlap_of(box: Floats, other: Floats) -> float:
+    """Intersection over union of two boxes (4,), each x0, y0, x1, y1."""
+    (x0, y0, x1, y1), (left, top, right, bottom) = box.tolist(), other.tolist()
+    shared = max(min(x1, right) - max(x0, left), 0.0) * max(min(y1, bottom) - max(y0, top), 0.0)
+    union = (x1 - x0) * (y1 - y0) + (right - left) * (bottom - top) - shared
+    return float(shared / max(union, 1e-6))
+
+
 def best(
     scores: Floats, boxes: Floats, points: Floats | None, threshold: float, same_iou: float = _SAME_FACE_IOU
 ) -> list[Detection]:
@@ -121,7 +129,7 @@ def best(
     while len(order) and len(found) < _MOST_FACES:
         first, rest = order[0], order[1:]
         found.append(Detection(boxes[first], points[first], float(scores[first])))
-        order = rest[overlap(boxes[first], boxes[rest]) < same_iou]
+        order = rest[overlap(boxes[first], boxes[rest]) < same_iou] if len(rest) else rest
     return found
 
 
