@@ -4,7 +4,9 @@ Convention: pixel centers lie at whole numbers in frame and crop, so a crop of s
 cutting a face and warping it back moves nothing.
 """
 
+import math
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -62,8 +64,11 @@ def warp_for(
         FaceError: the points are not finite or all in one place.
     """
     points, places = (landmarks[_STILL], _TEMPLATE) if is_still else (landmarks, _WHOLE_TEMPLATE)
-    template = 0.5 + (places - 0.5) * (_COVERAGE / coverage) - (offset_x, offset_y)
-    return Warp(similarity(points, template * size - 0.5), size)
+    factor, shift = _fitted(points, places)
+    # The places in the crop are those of the template scaled and moved, and so is what fits them.
+    zoom = _COVERAGE / coverage
+    moved = zoom * shift + complex(0.5 - 0.5 * zoom - offset_x, 0.5 - 0.5 * zoom - offset_y)
+    return Warp(_matrix(factor * zoom * size, moved * size - complex(0.5, 0.5)), size)
 
 
 def in_frame_pixels(warp: Warp) -> Warp:
@@ -97,18 +102,26 @@ def scale_of(warp: Warp) -> float:
 
 def similarity(source: npt.ArrayLike, target: npt.ArrayLike) -> Matrix:
     """The rotation, scale and shift (2, 3) that takes points (N, 2) closest to others (least squares)."""
-    a, b = np.asarray(source, np.float64), np.asarray(target, np.float64)
-    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+    return _matrix(*_fitted(np.asarray(source), np.asarray(target)))
+
+
+def _fitted(source: npt.NDArray[Any], target: npt.NDArray[Any]) -> tuple[complex, complex]:
+    """That as a factor, which turns and scales, and a shift, of points as complex numbers."""
+    both = np.empty((4, len(source)))
+    both[:2], both[2:] = source.T, target.T
+    means = cv2.reduce(both, 1, cv2.REDUCE_AVG)
+    x, y, u, v = means.ravel().tolist()
+    if not math.isfinite(x + y + u + v):  # one that is no number makes its mean none
         raise FaceError("A face's points are no numbers. Expected finite positions in the picture.")
-    # As complex numbers, rotation and scale are one factor: the regression of target on source.
-    x, y = a @ (1, 1j), b @ (1, 1j)
-    center_x, center_y = complex(x.mean()), complex(y.mean())
-    x -= center_x
-    spread = float(np.vdot(x, x).real)
-    if spread < 1e-9:
+    both -= means
+    (xx, _, xu, xv), (_, yy, yu, yv) = (both[:2] @ both.T).tolist()
+    if xx + yy < 1e-9:
         raise FaceError("A face's points lie all in one place. Expected points that span a face.")
-    factor = complex(np.vdot(x, y - center_y)) / spread
-    shift = center_y - factor * center_x
+    factor = complex(xu + yv, xv - yu) / (xx + yy)
+    return factor, complex(u, v) - factor * complex(x, y)
+
+
+def _matrix(factor: complex, shift: complex) -> Matrix:
     rows = (factor.real, -factor.imag, shift.real), (factor.imag, factor.real, shift.imag)
     return np.array(rows, np.float32)
 
