@@ -15,7 +15,7 @@ import numpy.typing as npt
 from obs_faceswap.engine.crop import templates
 from obs_faceswap.engine.crop.align import similarity, warp_for
 from obs_faceswap.engine.crop.occlusion import Visible
-from obs_faceswap.engine.crop.picture import Picture
+from obs_faceswap.engine.crop.picture import Picture, extent
 from obs_faceswap.engine.errors import ModelError, UnsupportedModelError
 from obs_faceswap.engine.find.detectors.decode import Floats, Network, planes
 from obs_faceswap.engine.find.hands import Hands, drawn
@@ -149,7 +149,7 @@ def _family_of(network: Network) -> _Family:
 
 def _middle(landmarks: Points) -> tuple[npt.NDArray[np.float64], float]:
     """The middle of a face's box, and the box's height."""
-    low, high = landmarks.min(axis=0).astype(np.float64), landmarks.max(axis=0).astype(np.float64)
+    low, high = (end.astype(np.float64) for end in extent(landmarks))
     return (low + high) / 2, max(float(high[1] - low[1]), 1.0)
 
 

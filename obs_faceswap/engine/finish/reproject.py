@@ -80,8 +80,8 @@ def hidden(mask: Mask, landmarks: Points, size: int) -> float:
     step = max(1, len(mask) // _ROUGH)
     rough = mask[step // 2 :: step, step // 2 :: step]
     outline = hull((landmarks + 0.5) * np.float32(len(rough) / size) - 0.5, len(rough))
-    area = float(outline.sum())
-    return float((rough * outline).sum()) / area if area else 0.0
+    area = cv2.sumElems(outline)[0]
+    return cv2.sumElems(rough * outline)[0] / area if area else 0.0
 
 
 def _sources(old: Points, new: Points, size: int) -> tuple[Floats, Floats]:

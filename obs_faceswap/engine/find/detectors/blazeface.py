@@ -47,7 +47,9 @@ class BlazeFace:
         tensor = cv2.cvtColor(boxed, cv2.COLOR_BGR2RGB)[None] / np.float32(127.5) - np.float32(1)
         outputs = self._network.run({self._input: tensor})
         scores = sigmoid(np.asarray(outputs[self._scores], np.float32).reshape(-1))
-        keep = scores >= threshold
+        keep = np.flatnonzero(scores >= threshold)
+        if not len(keep):
+            return []
         raw = np.asarray(outputs[self._regressors], np.float32).reshape(-1, 8, 2)[keep]
         anchors = self._anchors[keep]
         centers, half = anchors + raw[:, 0], raw[:, 1] / 2
