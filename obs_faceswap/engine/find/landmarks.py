@@ -80,7 +80,7 @@ class FaceMesh:
         with decoding("follows faces"):
             mesh = outputs[self._points].reshape(self._count, 3)
             presence = _sigmoid(float(outputs[self._presence].ravel()[0]))
-        if not (np.abs(mesh) < FARTHEST * self._side).all():
+        if not cv2.checkRange(mesh, True, -FARTHEST * self._side, FARTHEST * self._side)[0]:
             return np.zeros((len(mesh), 2), np.float32), np.zeros(len(mesh), np.float32), 0.0
         # The network counts from the crop's corner: flipping a crop turns x into 192 - x (measured).
         return inverted(mesh[:, :2] - 0.5, matrix), mesh[:, 2] * np.float32(crop_px), presence

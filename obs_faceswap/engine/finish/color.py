@@ -1,6 +1,7 @@
 """Making a swapped face take on the colors of the scene, by one of the transfers, steady in time."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from obs_faceswap.engine.finish.pixels import averaged
-from obs_faceswap.engine.finish.transfer import TRANSFERS, Change, Samples, mean_of
+from obs_faceswap.engine.finish.transfer import TRANSFERS, Change, Samples
 from obs_faceswap.engine.settings import ColorTransfer
 from obs_faceswap.engine.types import ImageBGR, Mask, SwappedFace, Tone
 
@@ -30,11 +31,11 @@ class _Side:
     """What is known of the live face, or of the swapped one.
 
     Attributes:
-        mean: of L, a, b; a jump tells a cut.
+        mean: of L, a and b; a jump tells a cut.
         figures: what the transfer wants to know.
     """
 
-    mean: Doubles
+    mean: Sequence[float]
     figures: Doubles
 
     def is_cut_from(self, past: "_Side") -> bool:
@@ -44,9 +45,8 @@ class _Side:
         """What to go on with: all of the new, or a part of the way to it."""
         if past is None or self.is_cut_from(past):
             return self
-        return _Side(
-            past.mean + part * (self.mean - past.mean), past.figures + part * (self.figures - past.figures)
-        )
+        mean = [old + part * (new - old) for old, new in zip(past.mean, self.mean, strict=True)]
+        return _Side(mean, past.figures + part * (self.figures - past.figures))
 
 
 class ColorMatch:
@@ -106,7 +106,7 @@ class ColorMatch:
         """The change for this frame, some of the way from the past."""
         transfer, part = TRANSFERS[kind], self._part(kind, timestamp_ns)
         part_of_figures = 1.0 if transfer.from_samples else part
-        sides = [_Side(mean_of(one.lab), transfer.measure(one)) for one in (samples, scene)]
+        sides = [_Side(cv2.mean(one.lab[None])[:3], transfer.measure(one)) for one in (samples, scene)]
         pasts = self._swapped, self._scene
         is_new = any(past is None or now.is_cut_from(past) for now, past in zip(sides, pasts, strict=True))
         own, wanted = (now.after(past, part_of_figures) for now, past in zip(sides, pasts, strict=True))

@@ -112,9 +112,12 @@ def _lab_statistics(samples: Samples) -> Doubles:
 
 
 def _reinhard(samples: Samples, own: Doubles, wanted: Doubles) -> Change:
-    gain = np.minimum(wanted[3:] / np.maximum(own[3:], 1e-3), _MOST_GAIN)
-    moved = cv2.transform(samples.lab[None], np.column_stack([np.diag(gain), wanted[:3] - gain * own[:3]]))
-    target = cv2.min(cv2.max(moved, _LOW_LAB), _HIGH_LAB)
+    change = np.zeros((3, 4))
+    figures = zip(*own.reshape(2, 3).tolist(), *wanted.reshape(2, 3).tolist(), strict=True)
+    for row, (mean, spread, new_mean, new_spread) in enumerate(figures):
+        gain = min(new_spread / max(spread, 1e-3), _MOST_GAIN)
+        change[row, row], change[row, 3] = gain, new_mean - gain * mean
+    target = cv2.min(cv2.max(cv2.transform(samples.lab[None], change), _LOW_LAB), _HIGH_LAB)
     return Change(_fitted(samples.bgr, cv2.cvtColor(target, cv2.COLOR_Lab2BGR)[0] * 255, _RIDGE))
 
 

@@ -123,7 +123,7 @@ def best(
     if points is None:
         points = points_in(boxes)
     near = (np.abs(boxes) < _FARTHEST_PX).all(axis=1) & (np.abs(points) < _FARTHEST_PX).all(axis=(1, 2))
-    order = np.flatnonzero(near & np.isfinite(scores) & (np.nan_to_num(scores) >= threshold))
+    order = np.flatnonzero(near & (scores >= threshold) & (scores < np.inf))
     order = order[np.argsort(-scores[order], kind="stable")][:_MOST_CANDIDATES]
     found: list[Detection] = []
     while len(order) and len(found) < _MOST_FACES:
