@@ -67,8 +67,8 @@ def _cutoff(velocity: Floats, strength: float) -> Floats:
     """Cutoff (N,) in Hz for velocities (N, 2) in face sizes a second."""
     own = np.hypot(velocity[:, 0], velocity[:, 1])
     # The head's own motion, the mean of all points, has less noise than a point's.
-    head = float(np.hypot(*velocity.mean(axis=0)))
-    speed = np.maximum(np.maximum(own, head) - _SPEED_FLOOR, 0)
+    head = math.hypot(*cv2.mean(velocity[None])[:2])
+    speed = np.maximum(own, max(head, _SPEED_FLOOR)) - _SPEED_FLOOR
     return np.asarray(_between(_CUTOFF_HZ, strength) + _between(_OPENING, strength) * speed, np.float32)
 
 
