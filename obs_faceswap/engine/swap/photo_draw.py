@@ -64,8 +64,8 @@ class Box:
 
 def box_of(target: Floats, size: int) -> Box | None:
     """The box around a mesh (468, 2 or more) in a crop of a side; None if the face lies outside."""
-    left, top, *_ = target.min(axis=0).tolist()
-    right, bottom, *_ = target.max(axis=0).tolist()
+    left, top, *_ = cv2.reduce(target, 0, cv2.REDUCE_MIN).ravel().tolist()
+    right, bottom, *_ = cv2.reduce(target, 0, cv2.REDUCE_MAX).ravel().tolist()
     x0, y0 = (int(min(max(math.floor(low) - 5, 0), size)) // 4 * 4 for low in (left, top))
     x1, y1 = (int(min(max(math.ceil(high) + 9, 0), size)) // 4 * 4 for high in (right, bottom))
     return Box(x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None

@@ -57,9 +57,12 @@ TRIANGLES: Ints = np.concatenate([_CANONICAL["triangles"].astype(np.intp), _rim_
 HEAD = (CANONICAL_FACE * (1, -1, -1)).astype(np.float64)
 
 
+_OVAL = np.array(OVAL)
+
+
 def with_rim(points: npt.NDArray[np.floating]) -> Floats:
     """Vertices (468, C) with the rim behind them: (504, C)."""
-    ring = points[list(OVAL)]
+    ring = points.take(_OVAL, axis=0)
     rim = ring + (ring - ring.mean(axis=0)) * _RIM_WIDTH
     return np.concatenate([points, rim]).astype(np.float32)
 

@@ -7,6 +7,7 @@ down, z away from the viewer, the nose towards the viewer.
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -50,10 +51,11 @@ def fit_pose(mesh: npt.NDArray[np.floating]) -> Pose:
     """The pose of a mesh (468, 3): landmarks and depth, px. Least squares (Umeyama 1991)."""
     seen = mesh[_INNER].astype(np.float64)
     mean_seen = np.ones(len(seen)) @ seen / len(seen)
-    left, values, right = np.linalg.svd((seen - mean_seen).T @ _INNER_HEAD)
-    signs = np.array([1.0, 1.0, np.sign(np.linalg.det(left @ right))])
-    rotation = (left * signs) @ right
-    scale = float((values * signs).sum() / _INNER_SPREAD)
+    values, left, right = cv2.SVDecomp((seen - mean_seen).T @ _INNER_HEAD)
+    if cv2.determinant(left @ right) < 0:  # no mirrored face
+        values[2], left[:, 2] = -values[2], -left[:, 2]
+    rotation = np.asarray(left @ right, np.float64)
+    scale = cv2.sumElems(values)[0] / _INNER_SPREAD
     return Pose(scale, rotation, mean_seen - scale * rotation @ _INNER_CENTER)
 
 
