@@ -223,4 +223,5 @@ def _resampled(lid: Floats) -> Doubles:
     axis = lid[-1] - lid[0]
     s = (lid - lid[0]) @ axis / max(float(axis @ axis), 1e-9) * 2 - 1
     order = np.argsort(s)
-    return np.stack([np.interp(_S, s[order], lid[order, axis]) for axis in (0, 1)], axis=1)
+    s, lid = s[order], lid[order]
+    return np.stack([np.interp(_S, s, lid[:, axis]) for axis in (0, 1)], axis=1)
