@@ -7,6 +7,7 @@ Noise Variance Estimation, Computer Vision and Image Understanding 64, 1996), of
 
 import math
 from dataclasses import dataclass
+from random import Random
 from typing import Any, TypeAlias
 
 import cv2
@@ -206,7 +207,7 @@ class CameraMatch:
         self._live: Texture | None = None  # until the swap is compared with it
         self._is_fresh = False  # it is this frame's
         self._watched: tuple[Roi, Luma] | None = None
-        self._random = np.random.default_rng(1)
+        self._random = Random(1)
         self._offset = (0, 0)
 
     def look(self, frame: Frame, landmarks: Points) -> None:
@@ -270,8 +271,7 @@ class CameraMatch:
             now = luma_of(frame, where) if where[2] <= frame.width and where[3] <= frame.height else None
             changed = 255.0 if now is None else cv2.norm(now, before, cv2.NORM_L1) / now.size
             if changed > _STILL_PART * self._now.grain:
-                y, x = self._random.integers(0, _TILE, 2)
-                self._offset = (int(y), int(x))
+                self._offset = (self._random.randrange(_TILE), self._random.randrange(_TILE))
         x, y = place[0], place[1]
         watched = (x, y, x + _WATCHED, y + _WATCHED)
         self._watched = watched, luma_of(frame, watched).copy()
