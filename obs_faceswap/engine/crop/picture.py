@@ -155,14 +155,10 @@ class Picture:
         """The part of the picture that a crop shows, and a margin; never empty, in whole small pixels."""
         last, margin = side - 1, _KERNEL * max(1.0, finer)
         step = 2 * _factor(finer)  # chroma begins there too, and a still face is averaged alike in all frames
-        (a, b, x), (c, d, y) = matrix.tolist()
-        scale = a * d - b * c
-        corners = [(across - x, down - y) for across in (0, last) for down in (0, last)]
-        places_x = [(d * across - b * down) / scale for across, down in corners]
-        places_y = [(a * down - c * across) / scale for across, down in corners]
+        corners = inverted([(0, 0), (last, 0), (0, last), (last, last)], matrix).T.tolist()
         (x0, x1), (y0, y1) = (
             _stretch(min(places) - margin, max(places) + margin + 1, limit, step)
-            for places, limit in ((places_x, self.width), (places_y, self.height))
+            for places, limit in zip(corners, (self.width, self.height), strict=True)
         )
         return x0, y0, x1, y1
 

@@ -111,8 +111,7 @@ def _grain_of(values: Floats) -> float:
     steps = np.abs(cv2.filter2D(values, cv2.CV_32F, _IMMERKAER))
     blocks = (max(1, values.shape[1] // _BLOCK), max(1, values.shape[0] // _BLOCK))
     means = cv2.resize(steps, blocks, interpolation=cv2.INTER_AREA)
-    calm = np.interp(_CALM / 100, np.linspace(0, 1, means.size), np.sort(means, axis=None))
-    return float(calm) * _TO_SIGMA / _CALM_PART
+    return float(np.percentile(means, _CALM)) * _TO_SIGMA / _CALM_PART
 
 
 @dataclass(frozen=True, slots=True)

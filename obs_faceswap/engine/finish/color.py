@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from obs_faceswap.engine.finish.pixels import averaged
-from obs_faceswap.engine.finish.transfer import TRANSFERS, Change, Samples
+from obs_faceswap.engine.finish.transfer import TRANSFERS, Change, Samples, mean_of
 from obs_faceswap.engine.settings import ColorTransfer
 from obs_faceswap.engine.types import ImageBGR, Mask, SwappedFace, Tone
 
@@ -106,7 +106,7 @@ class ColorMatch:
         """The change for this frame, some of the way from the past."""
         transfer, part = TRANSFERS[kind], self._part(kind, timestamp_ns)
         part_of_figures = 1.0 if transfer.from_samples else part
-        sides = [_Side(cv2.mean(one.lab[None])[:3], transfer.measure(one)) for one in (samples, scene)]
+        sides = [_Side(mean_of(one.lab), transfer.measure(one)) for one in (samples, scene)]
         pasts = self._swapped, self._scene
         is_new = any(past is None or now.is_cut_from(past) for now, past in zip(sides, pasts, strict=True))
         own, wanted = (now.after(past, part_of_figures) for now, past in zip(sides, pasts, strict=True))

@@ -13,7 +13,7 @@ colors, and curves where an affine change cannot say it:
 - Histogram: each channel's distribution becomes the other's.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, TypeAlias
 
@@ -101,9 +101,9 @@ def lab_of(values: Values) -> npt.NDArray[np.float32]:
     return np.asarray(cv2.cvtColor(scaled, cv2.COLOR_BGR2Lab)[0], np.float32)
 
 
-def mean_of(values: Values) -> Doubles:
-    """The mean (3,) of colors; several times as fast as NumPy's own over so narrow an array."""
-    return np.array(cv2.mean(values[None])[:3])
+def mean_of(values: Values) -> Sequence[float]:
+    """The mean of colors (N, 3); several times as fast as NumPy's own over so narrow an array."""
+    return cv2.mean(values[None])[:3]
 
 
 def _lab_statistics(samples: Samples) -> Doubles:

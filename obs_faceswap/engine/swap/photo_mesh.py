@@ -26,6 +26,7 @@ OVAL = (
     10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
     152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
 )  # fmt: skip
+_RING = np.array(OVAL, np.intp)
 INNER_LIPS = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95)
 OUTER_LIPS = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146)
 EYES = (
@@ -43,11 +44,10 @@ _AWAY = 1000.0  # of OpenCV's camera from a mesh of depth 1: so far that perspec
 
 
 def _rim_triangles() -> Ints:
-    ring = np.array(OVAL, np.intp)
-    rim = 468 + np.arange(len(ring))
-    following = np.roll(ring, -1), np.roll(rim, -1)
+    rim = 468 + np.arange(len(_RING))
+    following = np.roll(_RING, -1), np.roll(rim, -1)
     return np.concatenate(
-        [np.stack([ring, following[0], rim], 1), np.stack([following[0], following[1], rim], 1)]
+        [np.stack([_RING, following[0], rim], 1), np.stack([following[0], following[1], rim], 1)]
     )
 
 
@@ -57,12 +57,9 @@ TRIANGLES: Ints = np.concatenate([_CANONICAL["triangles"].astype(np.intp), _rim_
 HEAD = (CANONICAL_FACE * (1, -1, -1)).astype(np.float64)
 
 
-_OVAL = np.array(OVAL)
-
-
 def with_rim(points: npt.NDArray[np.floating]) -> Floats:
     """Vertices (468, C) with the rim behind them: (504, C)."""
-    ring = points.take(_OVAL, axis=0)
+    ring = points.take(_RING, axis=0)
     rim = ring + (ring - ring.mean(axis=0)) * _RIM_WIDTH
     return np.concatenate([points, rim]).astype(np.float32)
 
