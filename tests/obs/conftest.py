@@ -21,10 +21,11 @@ HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items):
-    """Everything here drives a real OBS."""
+    """Everything here drives a real OBS, and is run again after a crash that is OBS's own."""
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.obs)
+            item.add_marker(pytest.mark.flaky(reruns=2, only_rerun="WebSocketCrashError"))
 
 
 @pytest.fixture(autouse=True)
