@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -12,9 +13,10 @@ import numpy.typing as npt
 from obs_faceswap.engine import faces
 from obs_faceswap.engine.crop.picture import Picture
 from obs_faceswap.engine.crop.templates import Template
-from obs_faceswap.engine.errors import MediaError
+from obs_faceswap.engine.errors import MediaError, ModelMissingError
 from obs_faceswap.engine.faces import FaceKind, InstalledFace
 from obs_faceswap.engine.find.detect import detector_for
+from obs_faceswap.engine.find.eyes import Eyes
 from obs_faceswap.engine.find.finder import FaceFinder, Found
 from obs_faceswap.engine.find.landmarks import FaceMesh
 from obs_faceswap.engine.finish.enhance import Enhanced, Enhancer
@@ -31,7 +33,7 @@ from obs_faceswap.engine.types import ImageBGR, Points, Swapper
 
 logger = logging.getLogger(__name__)
 
-_MESH = "facemesh_468"
+_MESH, _EYES = "facemesh_468", "iris_64"
 _SMALLER = 0.95  # of a still's sides, for a second look
 _MOST_PICTURES = 24  # of one person; more add seconds to loading and hardly a new view
 
@@ -57,6 +59,7 @@ class Worn:
         session: its network; none for a photo that is painted.
         complaints: what could not be used of the face.
         enhancer: the network that makes it finer; none without one.
+        eyes: the network that a photo's painter looks at the live eyes with; none without one.
     """
 
     swapper: Swapper
@@ -64,6 +67,7 @@ class Worn:
     session: Session | None = None
     complaints: str = ""
     enhancer: Session | None = None
+    eyes: Session | None = None
 
     @property
     def notice(self) -> str:
@@ -98,7 +102,7 @@ class Worn:
 
     def close(self) -> None:
         """Frees the networks, if there are any."""
-        for session in (self.session, self.enhancer):
+        for session in (self.session, self.enhancer, self.eyes):
             if session is not None:
                 session.close()
 
@@ -162,14 +166,34 @@ def _wear_photo(face: InstalledFace, settings: Settings, models_from: Path | Non
     try:
         find = _finding(sessions)
         if network is None:
-            painter = PhotoSwapper(pictures, find, settings, names)
-            return Worn(painter, face.kind, complaints=painter.notice)
+            painter = partial(PhotoSwapper, pictures, find, settings, names)
+            return _painted(painter, face.kind, models_from)
         sources = through.sources_of(pictures, names, find)
     finally:
         for session in sessions:
             session.close()
     swapper, session = through.load(network, sources, settings, own, at_once)
     return Worn(swapper, face.kind, session, sources.notice)
+
+
+def _painted(paint: Callable[[Eyes | None], PhotoSwapper], kind: FaceKind, models_from: Path | None) -> Worn:
+    """A photo face that needs no network of its own, and looks at the live eyes where it can."""
+    session = _eyes(models_from)
+    try:
+        painter = paint(Eyes(session) if session is not None else None)
+    except Exception:
+        if session is not None:
+            session.close()
+        raise
+    return Worn(painter, kind, complaints=painter.notice, eyes=session)
+
+
+def _eyes(models_from: Path | None) -> Session | None:
+    try:
+        return shared(models.find(_EYES, models_from), providers.CPU)  # where the painter is, too
+    except ModelMissingError as error:
+        logger.info("Eyes close as the mesh sees them, roughly. %s", error)
+        return None
 
 
 def _readable(face: InstalledFace) -> tuple[list[Path], list[ImageBGR]]:

@@ -20,6 +20,7 @@ from obs_faceswap.engine.errors import (
 )
 from obs_faceswap.engine.faces import FaceKind
 from obs_faceswap.engine.find import networks as finding
+from obs_faceswap.engine.find.eyes import Eyes
 from obs_faceswap.engine.formats import PixelFormat
 from obs_faceswap.engine.pictures import read_picture
 from obs_faceswap.engine.runtime import optimize, session
@@ -37,12 +38,13 @@ def photos(monkeypatch):
     class FakePhoto:
         notice = ""
 
-        def __init__(self, pictures, find_landmarks, settings, names):
+        def __init__(self, pictures, find_landmarks, settings, names, eyes):
             made.append((pictures, names))
 
     monkeypatch.setattr(wear, "PhotoSwapper", FakePhoto)
     monkeypatch.setattr(wear, "_sessions", lambda devices, models_from: ())
     monkeypatch.setattr(wear, "_finding", lambda sessions: None)
+    monkeypatch.setattr(wear, "_eyes", lambda models_from: None)
     return made
 
 
@@ -103,6 +105,60 @@ def test_a_model_is_worn(tmp_path, morph):
     assert worn.has_morph is morph
     assert worn.session.provider == "cpu"
     worn.close()
+
+
+@pytest.fixture
+def eyes(monkeypatch, tmp_path):
+    """The file of a small network of eyes, where the store has its own; and what painters were given."""
+    given, path = [], tmp_path / "eyes.onnx"
+    path.write_bytes(tiny_networks.answering((1, 64, 64, 3), [(1, 213), (1, 15)]))
+
+    def find(name, models_from):
+        assert name == "iris_64"
+        if not path.exists():
+            raise ModelMissingError("The network iris_64 is missing.")
+        return path
+
+    class Painter:
+        notice = ""
+
+        def __init__(self, pictures, find_landmarks, settings, names, eyes):
+            given.append(eyes)
+            if names == ["refused.png"]:
+                raise FaceError("There is no face in it.")
+
+    monkeypatch.setattr(wear.models, "find", find)
+    monkeypatch.setattr(wear, "PhotoSwapper", Painter)
+    monkeypatch.setattr(wear, "_sessions", lambda devices, models_from: ())
+    monkeypatch.setattr(wear, "_finding", lambda sessions: None)
+    return path, given
+
+
+def test_a_painter_looks_at_the_live_eyes(eyes, made, tmp_path):
+    path, given = eyes
+    worn = wear.wear(Settings(face_file=str(write_picture(tmp_path / "anna.png"))))
+    assert isinstance(given[0], Eyes)
+    assert made == [str(path)]
+    assert worn.session is None  # the face itself needs no network
+    worn.close()
+    with closing(shared_session(path, "cpu")):
+        assert len(made) == 2  # nobody held the first one any more
+
+
+def test_without_the_network_of_eyes_a_photo_is_worn_all_the_same(eyes, tmp_path):
+    path, given = eyes
+    path.unlink()
+    worn = wear.wear(Settings(face_file=str(write_picture(tmp_path / "anna.png"))))
+    assert given == [None]
+    assert worn.notice == ""
+    worn.close()
+
+
+def test_a_refused_picture_gives_the_network_of_eyes_back(eyes, made, tmp_path):
+    with pytest.raises(FaceError):
+        wear.wear(Settings(face_file=str(write_picture(tmp_path / "refused.png"))))
+    with closing(shared_session(eyes[0], "cpu")):
+        assert len(made) == 2
 
 
 @pytest.fixture

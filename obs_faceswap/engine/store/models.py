@@ -28,7 +28,7 @@ from obs_faceswap.engine.store.registry import Archive, Kind, Model, Source, Whe
 logger = logging.getLogger(__name__)
 
 FOLDER_VARIABLE = "OBS_FACESWAP_MODELS"  # a folder of the user's own files, tried first
-DEFAULTS = ("blazeface_short", "facemesh_468", "palm_192", "hand_224")  # what a fresh machine gets
+DEFAULTS = ("blazeface_short", "facemesh_468", "iris_64", "palm_192", "hand_224")  # what a fresh machine gets
 DETECTORS = ("yunet", "blazeface_short")  # preferred first
 
 _CONVERTER = "tflite-1"  # changes when the converter writes another network from the same file

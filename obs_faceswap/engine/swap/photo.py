@@ -9,10 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from obs_faceswap.engine.errors import FaceError
+from obs_faceswap.engine.find.eyes import Eyes
 from obs_faceswap.engine.settings import ColorTransfer, Keep, Settings
 from obs_faceswap.engine.swap import photo_draw as draw
 from obs_faceswap.engine.swap.photo_find import FindLandmarks, the_face
-from obs_faceswap.engine.swap.photo_gaze import Gaze, Lids
+from obs_faceswap.engine.swap.photo_gaze import Gaze
+from obs_faceswap.engine.swap.photo_lids import Lids
 from obs_faceswap.engine.swap.photo_light import LightMatch, luma
 from obs_faceswap.engine.swap.photo_shading import Shading, side_slope
 from obs_faceswap.engine.swap.photo_shape import Pose, ShapeShift, egg_facing, fit_pose, to_head
@@ -34,6 +36,7 @@ class PhotoSwapper:
         find_landmarks: FindLandmarks,
         settings: Settings | None = None,
         names: Sequence[str] = (),
+        eyes: Eyes | None = None,
     ) -> None:
         """Makes the textures; takes about half a second a picture.
 
@@ -42,6 +45,7 @@ class PhotoSwapper:
             find_landmarks: finds all faces of a picture.
             settings: as for `update`.
             names: what to call the pictures in messages.
+            eyes: looks how far the live eyes are open; without it the mesh says so, roughly.
 
         Raises:
             FaceError: no picture has one clear face that is large enough.
@@ -64,12 +68,13 @@ class PhotoSwapper:
         shapes = [to_head(found, view.pose) for found, view in zip(meshes, views, strict=True)]
         frontal = [max(0.05, view.pose.rotation[2, 2]) ** 4 for view in views]
         self._mean_shape = np.average(shapes, axis=0, weights=frontal)
+        self._eye_network = eyes
         self._meet()
         self.update(settings or Settings())
 
     def _meet(self) -> None:
         """Prepares for a live person who was never seen."""
-        self._gaze, self._lids = Gaze(SIDE), Lids()
+        self._gaze, self._lids = Gaze(SIDE), Lids(self._eye_network)
         self._opened: tuple[float, ...] = (1.0, 1.0)
         self._shape = ShapeShift(self._mean_shape)
         self._light, self._shading = LightMatch(), Shading()
@@ -116,7 +121,7 @@ class PhotoSwapper:
         target = live.copy()
         target[:, :2] += self._shape.step(live, pose)
         if self._eyes is not Keep.YES:
-            self._opened = self._lids.step(live, target, pose.scale)
+            self._opened = self._lids.step(aligned.crop, live, target, pose.scale)
         size = aligned.warp.size
         crop, alpha, tone = aligned.crop.copy(), np.zeros((size, size), np.float32), None
         box = draw.box_of(target, size)

@@ -1,4 +1,4 @@
-"""Making the source's eyes look where the live ones look, and blink when they do.
+"""Making the source's eyes look where the live ones look.
 
 Convention: a place in an eye is (s, t): s runs from -1 to 1 between the eye's corners, to the right in the
 picture, t from 0 at the upper lid to 1 at the lower one. Lids move with the mesh, so what is left of a gaze
@@ -19,8 +19,8 @@ Doubles: TypeAlias = npt.NDArray[np.float64]
 Sides: TypeAlias = tuple[float | None, ...]
 
 # Vertices of the lids from the picture's left to its right, corners included.
-_UPPER = ((33, 246, 161, 160, 159, 158, 157, 173, 133), (362, 398, 384, 385, 386, 387, 388, 466, 263))
-_LOWER = ((33, 7, 163, 144, 145, 153, 154, 155, 133), (362, 382, 381, 380, 374, 373, 390, 249, 263))
+UPPER = ((33, 246, 161, 160, 159, 158, 157, 173, 133), (362, 398, 384, 385, 386, 387, 388, 466, 263))
+LOWER = ((33, 7, 163, 144, 145, 153, 154, 155, 133), (362, 382, 381, 380, 374, 373, 390, 249, 263))
 
 _COLUMNS, _ROWS = 48, 7
 _S = np.linspace(-1, 1, _COLUMNS)
@@ -33,13 +33,8 @@ _SMALLEST_EYE_PX = 8.0
 _LEAST_OPENING = 0.16  # height of an eye in parts of its width; less is nearly closed
 _FOLLOW = 0.5  # of the way to a new frame's gaze
 _REST = 0.02  # of the way back to the source's own gaze in a frame that shows none
-# Measured on the clips: open eyes are 0.6 to 1.1 cm high on the canonical head; closed ones, with their lids
-# together in the picture, still have 0.4 to 0.67 of that in the mesh.
-_OPEN_EYES = (0.6, 1.1)
-_CLOSED, _WIDE = 0.6, 0.9
 _SHUT = 0.4  # of its opening: below, more and more of an eye is painted over,
 _LASHES = 0.1  # by the upper lid's edge, so many heights of the eye above it
-_OPENS, _FORGETS = 0.2, 1 / 300  # how fast the widest opening follows, a frame
 _STILL_AT, _GONE_AT = 0.45, 0.98  # |s| up to which the eye moves along with the iris, and where nothing does
 
 
@@ -49,7 +44,7 @@ class Gaze:
     def __init__(self, side: int) -> None:
         """Prepares for textures of a side of `side` px."""
         self._at = mesh.texture_points(side)[: len(mesh.HEAD)]
-        self._eyes = [_Opening(self._at, upper, lower) for upper, lower in zip(_UPPER, _LOWER, strict=True)]
+        self._eyes = [_Opening(self._at, upper, lower) for upper, lower in zip(UPPER, LOWER, strict=True)]
         self._drawn_on: ImageBGR | None = None
         self._turned: ImageBGR | None = None
         self.reset()
@@ -94,41 +89,6 @@ class Gaze:
         return self._turned
 
 
-class Lids:
-    """Closes the eyes of a mesh further than the network does, which never sees them quite closed."""
-
-    def __init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        """Forgets how far the live person's eyes open."""
-        self._widest = [0.0 for _ in _UPPER]
-
-    def step(self, live: Floats, target: Floats, px_per_cm: float) -> tuple[float, ...]:
-        """Moves the upper lids of `target` (468, 2 or more) in place, as the openings of `live` say.
-
-        `px_per_cm` is the head's scale: the width of an eye shrinks when the head turns. Returns how far
-        each eye is open, 0..1.
-        """
-        opened = []
-        for index, (upper, lower) in enumerate(zip(_UPPER, _LOWER, strict=True)):
-            opening = _height(live[list(upper), :2], live[list(lower), :2]) / max(px_per_cm, 1e-6)
-            widest = self._widest[index] or float(np.clip(opening, *_OPEN_EYES))
-            widest += (opening - widest) * (_OPENS if opening > widest else _FORGETS)
-            self._widest[index] = widest
-            part = opening / widest
-            kept = min(max((part - _CLOSED) / (_WIDE - _CLOSED), 0.0), 1.0)
-            over, under = list(upper[1:-1]), list(lower[1:-1])
-            target[over, :2] = target[under, :2] + (target[over, :2] - target[under, :2]) * kept
-            opened.append(kept)
-        return tuple(opened)
-
-
-def _height(over: Floats, under: Floats) -> float:
-    """How far an eye's lids are apart in its middle."""
-    return float(np.linalg.norm(over[3:6] - under[3:6], axis=1).mean())
-
-
 class _Opening:
     """The opening between the lids of one eye in a texture."""
 
@@ -170,9 +130,14 @@ class _Opening:
         return np.asarray(np.interp(x, lid[:, 0], lid[:, 1]), np.float64)
 
 
+def height_of(over: Floats, under: Floats) -> float:
+    """How far apart an eye's lids (9, 2) are in its middle."""
+    return float(np.linalg.norm(over[3:6] - under[3:6], axis=1).mean())
+
+
 def _sides(picture: ImageBGR, points: Floats) -> Sides:
     """How far to the side the two irises are, s."""
-    return tuple(_iris_of(picture, points, upper, lower) for upper, lower in zip(_UPPER, _LOWER, strict=True))
+    return tuple(_iris_of(picture, points, upper, lower) for upper, lower in zip(UPPER, LOWER, strict=True))
 
 
 def _iris_of(
@@ -180,7 +145,7 @@ def _iris_of(
 ) -> float | None:
     over, under = points[list(upper)], points[list(lower)]
     width = float(np.linalg.norm(over[-1] - over[0]))
-    if width < _SMALLEST_EYE_PX or _height(over, under) < _LEAST_OPENING * width:
+    if width < _SMALLEST_EYE_PX or height_of(over, under) < _LEAST_OPENING * width:
         return None
     gray = _unrolled(picture, over, under).mean(axis=0)
     # For each place: how much darker an iris there would be than the white on both its sides.

@@ -6,7 +6,8 @@ import pytest
 from engine.swap import photo_heads
 
 from obs_faceswap.engine.swap import photo_mesh as mesh
-from obs_faceswap.engine.swap.photo_gaze import Gaze, Lids
+from obs_faceswap.engine.swap.photo_gaze import Gaze
+from obs_faceswap.engine.swap.photo_lids import Lids
 from obs_faceswap.engine.swap.photo_light import LightMatch
 from obs_faceswap.engine.swap.photo_shading import Shading, side_slope
 from obs_faceswap.engine.swap.photo_shape import egg_facing, fit_pose
@@ -158,13 +159,59 @@ def gap(points):
     return np.linalg.norm(points[list(UPPER), :2] - points[list(LOWER), :2], axis=1).mean()
 
 
-def test_lids_that_nearly_meet_close():
-    lids = Lids()
-    for part in (1.3, 1.3, 1.3, 0.5):
-        live = opened(part)
+class Looks:
+    """A network of eyes that sees both eyes open by parts of what the mesh of `opened(1)` has."""
+
+    def __init__(self):
+        self.part, self.asked = 1.0, 0
+
+    def opening(self, picture, mesh, eye):
+        self.asked += 1
+        return None if self.part is None else self.part * gap(POINTS)
+
+
+def after(eyes, *steps):
+    """How far `Lids` left the eyes open last; a step is how far they are in the mesh and for the network."""
+    lids = Lids(eyes)
+    for in_mesh, seen in steps:
+        if eyes is not None:
+            eyes.part = seen
+        live = opened(in_mesh)
         target = live.copy()
-        lids.step(live, target, SCALE)
-    assert gap(target) < 0.1 * gap(opened(1.3))
+        left = lids.step(np.zeros((300, 300, 3), np.uint8), live, target, SCALE)
+        assert gap(target) == pytest.approx(gap(live) * np.mean(left), rel=1e-3, abs=1e-3)
+    return gap(target) / gap(opened(1))
+
+
+OPEN = 1.3, 1.3
+
+
+def test_lids_that_nearly_meet_close():
+    assert after(None, OPEN, OPEN, OPEN, (0.5, None)) < 0.13
+
+
+def test_open_eyes_stay_as_they_are():
+    assert after(None, OPEN) == pytest.approx(1.3)
+    assert after(Looks(), OPEN) == pytest.approx(1.3)
+
+
+@pytest.mark.parametrize(("seen", "expected"), [(0.4, 0.0), (0.52, 0.0), (0.91, 0.65), (1.2, 0.91)])
+def test_a_network_tells_closed_eyes_from_lowered_ones(seen, expected):
+    """The mesh sees the same of both: seven tenths of how wide the eyes were."""
+    steps = [OPEN] * 16
+    assert after(Looks(), *steps, (0.91, seen)) == pytest.approx(expected, abs=0.02)
+
+
+def test_open_eyes_are_looked_at_now_and_then_and_others_always():
+    eyes = Looks()
+    after(eyes, *[OPEN] * 16)
+    assert eyes.asked == 4
+    after(eyes, *[OPEN] * 16, (0.9, 0.9), (0.9, 0.9))
+    assert eyes.asked == 4 + 4 + 4
+
+
+def test_where_the_network_sees_nothing_the_mesh_counts():
+    assert after(Looks(), *[OPEN] * 16, (0.5, None)) < 0.13
 
 
 def test_nothing_of_a_closed_eye_shines_through():
@@ -177,11 +224,3 @@ def test_nothing_of_a_closed_eye_shines_through():
     assert np.abs(turned[y - 2 : y + 3, x - 20 : x + 21].astype(int) - lid).max() <= 20
     other = np.round(mesh.texture_points(SIDE)[list(mesh.EYES[1])].mean(axis=0)).astype(int)
     assert np.abs(turned[other[1], other[0] - 20 : other[0] + 21].astype(int) - lid).max() > 60
-
-
-def test_open_eyes_stay_as_they_are():
-    lids = Lids()
-    live = opened(1.3)
-    target = live.copy()
-    lids.step(live, target, SCALE)
-    assert target == pytest.approx(live)
