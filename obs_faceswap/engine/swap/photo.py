@@ -9,13 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from obs_faceswap.engine.errors import FaceError
-from obs_faceswap.engine.find.eyes import Eyes
+from obs_faceswap.engine.find.eyes import Eye, Eyes
 from obs_faceswap.engine.settings import ColorTransfer, Keep, Settings
 from obs_faceswap.engine.swap import photo_draw as draw
 from obs_faceswap.engine.swap.photo_find import FindLandmarks, the_face
-from obs_faceswap.engine.swap.photo_gaze import Gaze
+from obs_faceswap.engine.swap.photo_gaze import Gaze, Sides
 from obs_faceswap.engine.swap.photo_lids import Lids
 from obs_faceswap.engine.swap.photo_light import LightMatch, luma
+from obs_faceswap.engine.swap.photo_mesh import texture_points
 from obs_faceswap.engine.swap.photo_shading import Shading, side_slope
 from obs_faceswap.engine.swap.photo_shape import Pose, ShapeShift, egg_facing, fit_pose, to_head
 from obs_faceswap.engine.swap.photo_texture import SIDE, view_of
@@ -24,6 +25,7 @@ from obs_faceswap.engine.types import AlignedFace, ImageBGR, Mask, SwappedFace, 
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 
+_WIDE_OPEN = 0.8  # of an eye's opening in the live mesh
 _CROP_STEP, _SMALLEST_CROP, _LARGEST_CROP = 32, 160, 1024
 
 
@@ -45,7 +47,8 @@ class PhotoSwapper:
             find_landmarks: finds all faces of a picture.
             settings: as for `update`.
             names: what to call the pictures in messages.
-            eyes: looks how far the live eyes are open; without it the mesh says so, roughly.
+            eyes: looks how far eyes are open and where they look; without it eyes blink roughly and look as
+                the picture's do.
 
         Raises:
             FaceError: no picture has one clear face that is large enough.
@@ -63,19 +66,21 @@ class PhotoSwapper:
         if not views:
             raise FaceError(complaints[0] if complaints else "No picture was given. Choose one with a face.")
         self.notice = " ".join(complaints)
-        self._textures = Textures(views, Gaze(SIDE))
+        self._eye_network = eyes
+        self._textures = Textures(views, self._sides_of)
         self._slope = float(np.mean([side_slope(luma(view.texture), view.known > 0.5) for view in views]))
         shapes = [to_head(found, view.pose) for found, view in zip(meshes, views, strict=True)]
         frontal = [max(0.05, view.pose.rotation[2, 2]) ** 4 for view in views]
         self._mean_shape = np.average(shapes, axis=0, weights=frontal)
-        self._eye_network = eyes
         self._meet()
         self.update(settings or Settings())
 
     def _meet(self) -> None:
         """Prepares for a live person who was never seen."""
-        self._gaze, self._lids = Gaze(SIDE), Lids(self._eye_network)
-        self._opened: tuple[float, ...] = (1.0, 1.0)
+        self._gaze, self._lids = Gaze(SIDE), Lids()
+        self._seen: list[Eye | None] = [None, None]
+        self._opened: tuple[float, ...] = (0.0, 0.0)
+        self._turn = 0
         self._shape = ShapeShift(self._mean_shape)
         self._light, self._shading = LightMatch(), Shading()
         self._track_id = -1
@@ -116,12 +121,14 @@ class PhotoSwapper:
             self._shading.reset()
             self._gaze.reset()
             self._lids.reset()
+            self._seen, self._opened = [None, None], (0.0, 0.0)
         live = _live_mesh(aligned)
         pose = fit_pose(live)
         target = live.copy()
         target[:, :2] += self._shape.step(live, pose)
         if self._eyes is not Keep.YES:
-            self._opened = self._lids.step(aligned.crop, live, target, pose.scale)
+            self._look(aligned.crop, live)
+            self._opened = self._lids.step(self._seen, live, target, pose.scale)
         size = aligned.warp.size
         crop, alpha, tone = aligned.crop.copy(), np.zeros((size, size), np.float32), None
         box = draw.box_of(target, size)
@@ -135,6 +142,20 @@ class PhotoSwapper:
             draw.keep(box.of(alpha), lips, mouth=True, eyes=False)
         return SwappedFace(crop, mask, alpha, tone)
 
+    def _look(self, crop: ImageBGR, live: Floats) -> None:
+        """Looks at both live eyes; while they are wide open at one after the other."""
+        if self._eye_network is None:
+            return
+        self._turn = 1 - self._turn
+        for eye in (self._turn,) if min(self._opened) > _WIDE_OPEN else (0, 1):
+            self._seen[eye] = self._eye_network.look(crop, live, eye)
+
+    def _sides_of(self, texture: ImageBGR) -> Sides:
+        """Where the irises of a texture are."""
+        if self._eye_network is None:
+            return None, None
+        return _sides([self._eye_network.look(texture, texture_points(SIDE), eye) for eye in (0, 1)])
+
     def _drawn(
         self, crop: ImageBGR, live: Floats, target: Floats, pose: Pose
     ) -> tuple[ImageBGR, Mask, Tone | None]:
@@ -144,7 +165,7 @@ class PhotoSwapper:
         u, v, alpha, torn = draw.fields(target, pose, shape, draw.drawn_coarser(pose))
         texture, sides = self._textures.for_pose(pose)
         if self._eyes is Keep.AUTO:
-            texture = self._gaze.step(texture, sides, crop, live, self._opened)
+            texture = self._gaze.step(texture, sides, _sides(self._seen), self._opened)
         places = np.column_stack([draw.scaled(live[:, :2], 1 / times), live[:, 2]])
         shading = self._shading.step(small, places, egg_facing(pose), self._slope)
         coarse = [draw.enlarged(field, small.shape) for field in (u, v, alpha)]
@@ -163,6 +184,10 @@ class PhotoSwapper:
             eyes = draw.kept(target[:, :2], shape, mouth=False, eyes=True)
             swapped = draw.mixed(swapped, draw.shifted(crop, live, target), 1 - eyes)
         return swapped, wide, tone
+
+
+def _sides(eyes: Sequence[Eye | None]) -> Sides:
+    return tuple(eye.side if eye else None for eye in eyes)
 
 
 def _live_mesh(aligned: AlignedFace) -> Floats:

@@ -22,18 +22,11 @@ Sides: TypeAlias = tuple[float | None, ...]
 UPPER = ((33, 246, 161, 160, 159, 158, 157, 173, 133), (362, 398, 384, 385, 386, 387, 388, 466, 263))
 LOWER = ((33, 7, 163, 144, 145, 153, 154, 155, 133), (362, 382, 381, 380, 374, 373, 390, 249, 263))
 
-_COLUMNS, _ROWS = 48, 7
-_S = np.linspace(-1, 1, _COLUMNS)
-_T = np.linspace(0.25, 0.75, _ROWS)  # away from the lashes
-_IRIS = 0.36  # half an iris's width in s: 11.7 mm of an opening of 30 mm, seen a little larger
-_WHITE = 0.3  # width of what is looked at beside the iris
 _FARTHEST = 0.45  # an iris that touches the corner
-_LEAST_CONTRAST = 0.12  # of iris to white, in parts of the eye's brightness; less may be a reflection
-_SMALLEST_EYE_PX = 8.0
-_LEAST_OPENING = 0.16  # height of an eye in parts of its width; less is nearly closed
+_GAIN = 1.5  # measured: two thirds of an iris's way are left when it was seen by the network and drawn
 _FOLLOW = 0.5  # of the way to a new frame's gaze
 _REST = 0.02  # of the way back to the source's own gaze in a frame that shows none
-_SHUT = 0.4  # of its opening: below, more and more of an eye is painted over,
+_SHUT = 0.4  # of its opening: below, an eye shows no gaze and more and more of it is painted over,
 _LASHES = 0.1  # by the upper lid's edge, so many heights of the eye above it
 _STILL_AT, _GONE_AT = 0.45, 0.98  # |s| up to which the eye moves along with the iris, and where nothing does
 
@@ -43,8 +36,8 @@ class Gaze:
 
     def __init__(self, side: int) -> None:
         """Prepares for textures of a side of `side` px."""
-        self._at = mesh.texture_points(side)[: len(mesh.HEAD)]
-        self._eyes = [_Opening(self._at, upper, lower) for upper, lower in zip(UPPER, LOWER, strict=True)]
+        at = mesh.texture_points(side)[: len(mesh.HEAD)]
+        self._eyes = [_Opening(at, upper, lower) for upper, lower in zip(UPPER, LOWER, strict=True)]
         self._drawn_on: ImageBGR | None = None
         self._turned: ImageBGR | None = None
         self.reset()
@@ -53,32 +46,24 @@ class Gaze:
         """Looks as the source does until the live gaze is known."""
         self._shift = 0.0
 
-    def sides_of(self, texture: ImageBGR) -> Sides:
-        """Where a texture's two irises are, s; None where that cannot be seen."""
-        return _sides(texture, self._at)
-
     def step(
-        self,
-        texture: ImageBGR,
-        source: Sides,
-        crop: ImageBGR,
-        live: Floats,
-        opened: tuple[float, ...] = (1.0, 1.0),
+        self, texture: ImageBGR, source: Sides, live: Sides, opened: tuple[float, ...] = (1.0, 1.0)
     ) -> ImageBGR:
-        """The texture with its eyes turned after those of the live crop; good until the next call.
+        """The texture with its eyes turned after the live ones; good until the next call.
 
         Args:
             texture: with the source's own gaze.
-            source: what `sides_of` said of it.
-            crop: the live crop.
-            live: its mesh (468, 2 or more).
+            source: where its two irises are, s; None where that is not known.
+            live: where the live ones are.
             opened: what `Lids` said; however narrow an eye is drawn, what lies in it shines through.
         """
-        seen = _sides(crop, live[:, :2])
-        shifts = [a - b for a, b in zip(seen, source, strict=True) if a is not None and b is not None]
+        shifts = [
+            seen - own
+            for seen, own, part in zip(live, source, opened, strict=True)
+            if seen is not None and own is not None and part > _SHUT
+        ]
         if shifts:
-            # Eyes move together: where they do not, one of them is misread, and the smaller shift is safer.
-            shift = sorted([*shifts, 0.0])[1] if len(shifts) > 1 else shifts[0]
+            shift = sum(shifts) / len(shifts) * _GAIN  # eyes move together
             self._shift += (min(max(shift, -_FARTHEST), _FARTHEST) - self._shift) * _FOLLOW
         else:
             self._shift -= self._shift * _REST
@@ -128,65 +113,3 @@ class _Opening:
 
     def _lid(self, lid: Doubles, x: Doubles) -> Doubles:
         return np.asarray(np.interp(x, lid[:, 0], lid[:, 1]), np.float64)
-
-
-def height_of(over: Floats, under: Floats) -> float:
-    """How far apart an eye's lids (9, 2) are in its middle."""
-    return float(np.linalg.norm(over[3:6] - under[3:6], axis=1).mean())
-
-
-def _sides(picture: ImageBGR, points: Floats) -> Sides:
-    """How far to the side the two irises are, s."""
-    return tuple(_iris_of(picture, points, upper, lower) for upper, lower in zip(UPPER, LOWER, strict=True))
-
-
-def _iris_of(
-    picture: ImageBGR, points: Floats, upper: tuple[int, ...], lower: tuple[int, ...]
-) -> float | None:
-    over, under = points[list(upper)], points[list(lower)]
-    width = float(np.linalg.norm(over[-1] - over[0]))
-    if width < _SMALLEST_EYE_PX or height_of(over, under) < _LEAST_OPENING * width:
-        return None
-    gray = _unrolled(picture, over, under).mean(axis=0)
-    # For each place: how much darker an iris there would be than the white on both its sides.
-    inside, left, right = _WINDOWS
-    dark = np.minimum(left @ gray, right @ gray) - inside @ gray
-    best = int(np.argmax(dark))
-    if dark[best] < _LEAST_CONTRAST * gray.mean() or best in (0, len(_CANDIDATES) - 1):
-        return None
-    near = slice(max(best - 2, 0), best + 3)
-    weight = np.maximum(dark[near] - dark[best] * 0.8, 0) + 1e-9
-    return float((weight * _CANDIDATES[near]).sum() / weight.sum())
-
-
-_CANDIDATES = np.linspace(-0.5, 0.5, 41)
-
-
-def _windows() -> tuple[Doubles, Doubles, Doubles]:
-    """For each place an iris may have: weights of the columns inside it, left and right of it."""
-    off = _S - _CANDIDATES[:, None]
-    beside = np.abs(off) < _IRIS + _WHITE
-    parts = np.abs(off) < _IRIS, beside & (off < -_IRIS), beside & (off > _IRIS)
-    inside, left, right = (part / part.sum(axis=1, keepdims=True) for part in parts)
-    return inside, left, right
-
-
-_WINDOWS = _windows()
-
-
-def _unrolled(picture: ImageBGR, over: Floats, under: Floats) -> Doubles:
-    """Brightness of an eye (ROWS, COLUMNS), its opening made a rectangle."""
-    top, bottom = (_resampled(lid) for lid in (over, under))
-    places = (top[None] * (1 - _T)[:, None, None] + bottom[None] * _T[:, None, None]).astype(np.float32)
-    x, y = (np.ascontiguousarray(places[..., axis]) for axis in (0, 1))
-    eye = cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(cv2.cvtColor(eye, cv2.COLOR_BGR2GRAY), np.float64)
-
-
-def _resampled(lid: Floats) -> Doubles:
-    """A lid at evenly spaced s (COLUMNS, 2): along the line through the corners."""
-    axis = lid[-1] - lid[0]
-    s = (lid - lid[0]) @ axis / max(float(axis @ axis), 1e-9) * 2 - 1
-    order = np.argsort(s)
-    s, lid = s[order], lid[order]
-    return np.stack([np.interp(_S, s, lid[:, axis]) for axis in (0, 1)], axis=1)

@@ -1,77 +1,59 @@
 """Making the source blink when the live person does."""
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from obs_faceswap.engine.crop.picture import Picture
-from obs_faceswap.engine.find.eyes import Eyes
-from obs_faceswap.engine.swap.photo_gaze import LOWER, UPPER, height_of
-from obs_faceswap.engine.types import ImageBGR
+from obs_faceswap.engine.find.eyes import Eye
+from obs_faceswap.engine.swap.photo_gaze import LOWER, UPPER
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 
-# Measured on the clips: open eyes are 0.6 to 1.1 cm high on the canonical head; closed ones, with their lids
+# Measured on the clips: open eyes are 0.6 to 1.1 cm high on the canonical head. Closed ones, with their lids
 # together in the picture, still have 0.4 to 0.67 of that in the mesh, and 0.15 to 0.4 in the network of eyes.
 _OPEN_EYES = (0.6, 1.1)
-_CLOSED, _WIDE = 0.6, 0.9  # in the mesh, where there is no other network
+_CLOSED, _WIDE = 0.6, 0.9  # in the mesh, where the network says nothing
 _SEEN_CLOSED = 0.4
-_DOUBTED, _TRUSTED = 0.95, 0.85  # in the mesh: from there on downwards the network is asked, and is believed
-_LOOKED_AT_EVERY = 8  # frames, an open eye
-_OPENS, _FORGETS = 0.2, 1 / 300  # how fast the widest opening follows, a look
+_OPENS, _FORGETS = 0.2, 1 / 300  # how fast the widest opening follows, a frame
 
 
 class Lids:
-    """Closes the eyes of a mesh as far as the live ones, of which the mesh alone sees too little."""
+    """Closes a mesh's eyes as far as the live ones; to the mesh closed and lowered ones are alike."""
 
-    def __init__(self, eyes: Eyes | None = None) -> None:
-        """Takes the network that looks at eyes, if there is one."""
-        self._eyes = eyes
+    def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
         """Forgets how far the live person's eyes open."""
         self._mesh, self._seen = ([_Widest(), _Widest()] for _ in range(2))
-        self._frames = 0
 
-    def step(self, crop: ImageBGR, live: Floats, target: Floats, px_per_cm: float) -> tuple[float, ...]:
+    def step(
+        self, eyes: Sequence[Eye | None], live: Floats, target: Floats, px_per_cm: float
+    ) -> tuple[float, ...]:
         """Moves the upper lids of `target` (468, 2 or more) in place, as the live eyes are open.
 
         Args:
-            crop: the live crop.
-            live: its mesh (468, 2 or more), px.
+            eyes: the live ones; without one the mesh says how far it is open, roughly.
+            live: the live mesh (468, 2 or more), px.
             target: where the swap has its mesh.
             px_per_cm: the head's scale; the width of an eye shrinks when the head turns.
 
         Returns:
             How much of each eye's opening in `target` is left, 0..1.
         """
-        self._frames += 1
-        picture, scale = Picture.of(crop), max(px_per_cm, 1e-6)
-        return tuple(self._close(index, picture, live, target, scale) for index in range(len(UPPER)))
-
-    def _close(self, index: int, picture: Picture, live: Floats, target: Floats, scale: float) -> float:
-        upper, lower = UPPER[index], LOWER[index]
-        opening = height_of(live[list(upper), :2], live[list(lower), :2]) / scale
-        kept = self._kept(index, self._mesh[index].part(opening), picture, live, scale)
-        over, under = list(upper[1:-1]), list(lower[1:-1])
-        target[over, :2] = target[under, :2] + (target[over, :2] - target[under, :2]) * kept
-        return kept
-
-    def _kept(self, index: int, part: float, picture: Picture, live: Floats, scale: float) -> float:
-        """How much is left of an eye's opening of which the mesh sees a part."""
-        if self._eyes is None:
-            return _between(part, _CLOSED, _WIDE)
-        is_open = part >= _DOUBTED
-        if is_open and (self._frames + index * _LOOKED_AT_EVERY // 2) % _LOOKED_AT_EVERY:
-            return 1.0
-        seen = self._eyes.opening(picture, live, index)
-        if seen is None:
-            return _between(part, _CLOSED, _WIDE)
-        opened = _between(self._seen[index].part(seen / scale), _SEEN_CLOSED, 1.0)
-        kept = min(opened / max(part, 1e-6), 1.0)
-        return kept + (1 - kept) * _between(part, _TRUSTED, _DOUBTED)
+        left, scale = [], max(px_per_cm, 1e-6)
+        for index, (upper, lower) in enumerate(zip(UPPER, LOWER, strict=True)):
+            part = self._mesh[index].part(_height(live[list(upper), :2], live[list(lower), :2]) / scale)
+            kept, eye = _between(part, _CLOSED, _WIDE), eyes[index]
+            if eye is not None:
+                opened = _between(self._seen[index].part(eye.opening / scale), _SEEN_CLOSED, 1.0)
+                kept = min(opened / max(part, 1e-6), 1.0)
+            over, under = list(upper[1:-1]), list(lower[1:-1])
+            target[over, :2] = target[under, :2] + (target[over, :2] - target[under, :2]) * kept
+            left.append(kept)
+        return tuple(left)
 
 
 class _Widest:
@@ -90,3 +72,8 @@ class _Widest:
 def _between(value: float, low: float, high: float) -> float:
     """0 at `low`, 1 at `high`, and in proportion between."""
     return min(max((value - low) / (high - low), 0.0), 1.0)
+
+
+def _height(over: Floats, under: Floats) -> float:
+    """How far apart an eye's lids (9, 2) are in its middle."""
+    return float(np.linalg.norm(over[3:6] - under[3:6], axis=1).mean())

@@ -2,11 +2,12 @@
 
 import copy
 import math
+from collections.abc import Callable
 
 import cv2
 import numpy as np
 
-from obs_faceswap.engine.swap.photo_gaze import Gaze, Sides
+from obs_faceswap.engine.swap.photo_gaze import Sides
 from obs_faceswap.engine.swap.photo_mesh import HEAD, texture_points
 from obs_faceswap.engine.swap.photo_shape import Pose
 from obs_faceswap.engine.swap.photo_texture import SIDE, View, complete
@@ -23,10 +24,11 @@ _SIGMA_PER_STEP = 0.75  # of a Gaussian, in parts of a pixel: as soft as a camer
 class Textures:
     """One complete texture for each picture; the one nearest to the live pose is shown."""
 
-    def __init__(self, views: list[View], gaze: Gaze) -> None:
+    def __init__(self, views: list[View], sides_of: Callable[[ImageBGR], Sides]) -> None:
+        """Makes the textures; `sides_of` says where one's irises are."""
         self._poses = np.array([view.pose.yaw_pitch for view in views])
         textures = [complete(view, self._others(index, views)) for index, view in enumerate(views)]
-        self._sides = [gaze.sides_of(texture) for texture in textures]
+        self._sides = [sides_of(texture) for texture in textures]
         # OpenCV samples four channels twice as fast as three.
         self._textures = [_four_channels(texture) for texture in textures]
         self._smoothed: dict[tuple[int, int], ImageBGR] = {}

@@ -8,6 +8,7 @@ from engine.swap import photo_heads
 from obs_faceswap.engine.crop import mask
 from obs_faceswap.engine.crop.align import to_crop
 from obs_faceswap.engine.errors import FaceError
+from obs_faceswap.engine.find.eyes import Eye
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.engine.swap import photo_draw as draw
 from obs_faceswap.engine.swap import photo_mesh as mesh
@@ -237,3 +238,38 @@ def test_of_several_pictures_the_bad_ones_are_named():
     )
     assert "b.png" in worn.notice
     assert "a.png" not in worn.notice
+
+
+class Watcher:
+    """A network of eyes that sees them all open, looking ahead, and notes which it was shown."""
+
+    def __init__(self):
+        self.asked, self.opening = [], 9.0
+
+    def look(self, _picture, _mesh, eye):
+        self.asked.append(eye)
+        return Eye(self.opening, 0.0)
+
+
+def test_open_eyes_are_looked_at_in_turn_and_others_together():
+    watcher = Watcher()
+    worn = swapper(eyes=watcher, settings=Settings())
+    aligned = live()
+    watcher.asked.clear()  # those of the picture
+    for _ in range(3):
+        worn.swap(aligned)
+    assert watcher.asked[:2] == [0, 1]  # nothing was known
+    assert sorted(watcher.asked[2:]) == [0, 1]
+    watcher.opening = 1.0
+    watcher.asked.clear()
+    for _ in range(4):
+        worn.swap(aligned)
+    assert watcher.asked[-4:] == [0, 1, 0, 1]
+
+
+def test_kept_eyes_are_not_looked_at():
+    watcher = Watcher()
+    worn = swapper(eyes=watcher, settings=Settings(keep_eyes="yes"))
+    watcher.asked.clear()
+    worn.swap(live())
+    assert watcher.asked == []

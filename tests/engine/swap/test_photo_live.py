@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from engine.swap import photo_heads
 
+from obs_faceswap.engine.find.eyes import Eye
 from obs_faceswap.engine.swap import photo_mesh as mesh
 from obs_faceswap.engine.swap.photo_gaze import Gaze
 from obs_faceswap.engine.swap.photo_lids import Lids
@@ -127,24 +128,40 @@ def iris_of(texture):
     return float(np.flatnonzero(texture[y, x - 30 : x + 31, 1] < 130).mean() - 30)
 
 
-@pytest.mark.parametrize("aside", [-10, 10])
-def test_the_eyes_follow_the_live_gaze(aside):
-    gaze = Gaze(SIDE)
-    source = looking(0)
-    live = photo_heads.posed(scale=24, center=(300, 300))
-    crop = photo_heads.picture_of(looking(aside), live, size=600)
-    for _ in range(20):
-        turned = gaze.step(source, gaze.sides_of(source), crop, live)
-    assert iris_of(turned) == pytest.approx(aside, abs=5)
-    assert np.array_equal(source, looking(0))  # the source's own texture stays
+LEFT, MIDDLE, RIGHT = (-0.3, -0.3), (0.0, 0.0), (0.3, 0.3)
+UNSEEN = None, None
 
 
-def test_eyes_that_cannot_be_read_stay_as_in_the_picture():
+def turned(*steps, source=MIDDLE, opened=(1.0, 1.0)):
     gaze = Gaze(SIDE)
-    source = looking(0)
-    blank = np.full((300, 300, 3), 128, np.uint8)
-    turned = gaze.step(source, gaze.sides_of(source), blank, POINTS)
-    assert np.abs(turned.astype(int) - source).max() <= 12
+    for live in steps:
+        texture = gaze.step(looking(0), source, live, opened)
+    return texture
+
+
+@pytest.mark.parametrize(("live", "aside"), [(LEFT, -1), (RIGHT, 1)])
+def test_the_eyes_follow_the_live_gaze(live, aside):
+    assert iris_of(turned(*[live] * 20)) * aside > 5
+    assert iris_of(turned(*[live] * 20, source=live)) == pytest.approx(0, abs=1)
+    painted, gaze = looking(0), Gaze(SIDE)
+    gaze.step(painted, MIDDLE, live)
+    assert np.array_equal(painted, looking(0))  # the source's own texture stays
+
+
+def test_one_eye_tells_for_both():
+    both = iris_of(turned(*[RIGHT] * 20))
+    assert iris_of(turned(*[(None, RIGHT[1])] * 20)) == pytest.approx(both, abs=1)
+    assert iris_of(turned(*[(RIGHT[0], LEFT[1])] * 20, opened=(1.0, 0.1))) == pytest.approx(both, abs=2)
+
+
+@pytest.mark.parametrize(("live", "source"), [(UNSEEN, MIDDLE), (RIGHT, UNSEEN)])
+def test_eyes_that_cannot_be_read_stay_as_in_the_picture(live, source):
+    assert np.abs(turned(live, live, source=source).astype(int) - looking(0)).max() <= 12
+
+
+def test_from_a_gaze_that_is_not_seen_any_more_the_eyes_come_back():
+    aside, back = iris_of(turned(*[RIGHT] * 20)), iris_of(turned(*[RIGHT] * 20, *[UNSEEN] * 200))
+    assert abs(back) < 0.2 * aside
 
 
 def opened(part):
@@ -159,67 +176,51 @@ def gap(points):
     return np.linalg.norm(points[list(UPPER), :2] - points[list(LOWER), :2], axis=1).mean()
 
 
-class Looks:
-    """A network of eyes that sees both eyes open by parts of what the mesh of `opened(1)` has."""
-
-    def __init__(self):
-        self.part, self.asked = 1.0, 0
-
-    def opening(self, picture, mesh, eye):
-        self.asked += 1
-        return None if self.part is None else self.part * gap(POINTS)
-
-
-def after(eyes, *steps):
+def after(*steps):
     """How far `Lids` left the eyes open last; a step is how far they are in the mesh and for the network."""
-    lids = Lids(eyes)
+    lids = Lids()
     for in_mesh, seen in steps:
-        if eyes is not None:
-            eyes.part = seen
         live = opened(in_mesh)
         target = live.copy()
-        left = lids.step(np.zeros((300, 300, 3), np.uint8), live, target, SCALE)
+        eyes = [None if seen is None else Eye(seen * gap(POINTS), 0.0)] * 2
+        left = lids.step(eyes, live, target, SCALE)
         assert gap(target) == pytest.approx(gap(live) * np.mean(left), rel=1e-3, abs=1e-3)
     return gap(target) / gap(opened(1))
 
 
-OPEN = 1.3, 1.3
+OPEN, UNWATCHED = (1.3, 1.3), (1.3, None)
 
 
 def test_lids_that_nearly_meet_close():
-    assert after(None, OPEN, OPEN, OPEN, (0.5, None)) < 0.13
+    assert after(UNWATCHED, UNWATCHED, UNWATCHED, (0.5, None)) < 0.13
 
 
-def test_open_eyes_stay_as_they_are():
-    assert after(None, OPEN) == pytest.approx(1.3)
-    assert after(Looks(), OPEN) == pytest.approx(1.3)
+@pytest.mark.parametrize("wide", [OPEN, UNWATCHED])
+def test_open_eyes_stay_as_they_are(wide):
+    assert after(wide) == pytest.approx(1.3)
 
 
 @pytest.mark.parametrize(("seen", "expected"), [(0.4, 0.0), (0.52, 0.0), (0.91, 0.65), (1.2, 0.91)])
 def test_a_network_tells_closed_eyes_from_lowered_ones(seen, expected):
     """The mesh sees the same of both: seven tenths of how wide the eyes were."""
-    steps = [OPEN] * 16
-    assert after(Looks(), *steps, (0.91, seen)) == pytest.approx(expected, abs=0.02)
+    assert after(*[OPEN] * 16, (0.91, seen)) == pytest.approx(expected, abs=0.02)
 
 
-def test_open_eyes_are_looked_at_now_and_then_and_others_always():
-    eyes = Looks()
-    after(eyes, *[OPEN] * 16)
-    assert eyes.asked == 4
-    after(eyes, *[OPEN] * 16, (0.9, 0.9), (0.9, 0.9))
-    assert eyes.asked == 4 + 4 + 4
+def test_eyes_close_one_by_one():
+    lids, live = Lids(), opened(1.3)
+    lids.step([Eye(gap(live), 0.0)] * 2, live, live.copy(), SCALE)
+    left = lids.step([Eye(0.2 * gap(live), 0.0), Eye(gap(live), 0.0)], live, live.copy(), SCALE)
+    assert left == pytest.approx((0, 1), abs=0.05)
 
 
 def test_where_the_network_sees_nothing_the_mesh_counts():
-    assert after(Looks(), *[OPEN] * 16, (0.5, None)) < 0.13
+    assert after(*[OPEN] * 16, (0.5, None)) < 0.13
 
 
 def test_nothing_of_a_closed_eye_shines_through():
     gaze, source = Gaze(SIDE), looking(0)
-    live = photo_heads.posed(scale=24, center=(300, 300))
-    crop = photo_heads.picture_of(source, live, size=600)
     x, y = np.round(mesh.texture_points(SIDE)[list(mesh.EYES[0])].mean(axis=0)).astype(int)
-    turned = gaze.step(source, gaze.sides_of(source), crop, live, (0.0, 1.0))
+    turned = gaze.step(source, MIDDLE, UNSEEN, (0.0, 1.0))
     lid = source[y - 40, x]
     assert np.abs(turned[y - 2 : y + 3, x - 20 : x + 21].astype(int) - lid).max() <= 20
     other = np.round(mesh.texture_points(SIDE)[list(mesh.EYES[1])].mean(axis=0)).astype(int)

@@ -24,11 +24,9 @@ def view(texture, points=FRONT):
     return view_of(photo_heads.picture_of(texture, points), points)
 
 
-class Upright:
-    """A gaze that reads nothing."""
-
-    def sides_of(self, _texture):
-        return (None, None)
+def unread(_texture):
+    """Where irises are that cannot be seen."""
+    return None, None
 
 
 def test_a_frontal_picture_becomes_its_texture():
@@ -103,7 +101,7 @@ def test_brows_eyes_and_lips_are_not_spread_over_skin():
 def test_the_picture_nearest_to_the_live_pose_is_shown_after_a_fade():
     left, right = photo_heads.posed(yaw=-30), photo_heads.posed(yaw=30)
     blue, red = photo_heads.skin((200, 120, 120)), photo_heads.skin((120, 120, 200))
-    textures = Textures([view(blue, left), view(red, right)], Upright())
+    textures = Textures([view(blue, left), view(red, right)], unread)
     shown = [textures.for_pose(fit_pose(left))[0] for _ in range(12)][-1]
     assert color_at(shown, 151)[0] > color_at(shown, 151)[2]
     first = textures.for_pose(fit_pose(right))[0]
@@ -116,7 +114,7 @@ def test_the_picture_nearest_to_the_live_pose_is_shown_after_a_fade():
 def test_a_pose_between_two_pictures_does_not_flicker():
     left, right = photo_heads.posed(yaw=-30), photo_heads.posed(yaw=30)
     blue, red = photo_heads.skin((200, 120, 120)), photo_heads.skin((120, 120, 200))
-    textures = Textures([view(blue, left), view(red, right)], Upright())
+    textures = Textures([view(blue, left), view(red, right)], unread)
     for _ in range(12):
         textures.for_pose(fit_pose(left))
     colors = [
@@ -131,7 +129,7 @@ def test_a_small_live_face_gets_no_detail_that_would_flicker():
     fine[::2] = 255 - fine[::2]
     points = photo_heads.posed(scale=28, center=(300, 300))
     seen = view_of(photo_heads.picture_of(fine, points, 600), points)
-    textures = Textures([seen], Upright())
+    textures = Textures([seen], unread)
     large = textures.for_pose(fit_pose(photo_heads.posed(scale=40)))[0][..., :3]
     small = textures.for_pose(fit_pose(photo_heads.posed(scale=5)))[0][..., :3]
     assert large[texel(50)].std() > 5 * small[texel(50)].std()
