@@ -23,7 +23,7 @@ UPPER = ((33, 246, 161, 160, 159, 158, 157, 173, 133), (362, 398, 384, 385, 386,
 LOWER = ((33, 7, 163, 144, 145, 153, 154, 155, 133), (362, 382, 381, 380, 374, 373, 390, 249, 263))
 
 _FARTHEST = 0.45  # an iris that touches the corner
-_GAIN = 1.5  # measured: two thirds of an iris's way are left when it was seen by the network and drawn
+_GAIN = 1.25  # of an iris's way about two thirds are left when the network saw it and it was drawn
 _FOLLOW = 0.5  # of the way to a new frame's gaze
 _REST = 0.02  # of the way back to the source's own gaze in a frame that shows none
 _SHUT = 0.4  # of its opening: below, an eye shows no gaze and more and more of it is painted over,

@@ -15,7 +15,7 @@ Floats: TypeAlias = npt.NDArray[np.float32]
 # together in the picture, still have 0.4 to 0.67 of that in the mesh, and 0.15 to 0.4 in the network of eyes.
 _OPEN_EYES = (0.6, 1.1)
 _CLOSED, _WIDE = 0.6, 0.9  # in the mesh, where the network says nothing
-_SEEN_CLOSED = 0.4
+_SEEN_CLOSED, _SEEN_OPEN = 0.4, 0.9
 _OPENS, _FORGETS = 0.2, 1 / 300  # how fast the widest opening follows, a frame
 
 
@@ -48,7 +48,7 @@ class Lids:
             part = self._mesh[index].part(_height(live[list(upper), :2], live[list(lower), :2]) / scale)
             kept, eye = _between(part, _CLOSED, _WIDE), eyes[index]
             if eye is not None:
-                opened = _between(self._seen[index].part(eye.opening / scale), _SEEN_CLOSED, 1.0)
+                opened = _between(self._seen[index].part(eye.opening / scale), _SEEN_CLOSED, _SEEN_OPEN)
                 kept = min(opened / max(part, 1e-6), 1.0)
             over, under = list(upper[1:-1]), list(lower[1:-1])
             target[over, :2] = target[under, :2] + (target[over, :2] - target[under, :2]) * kept
