@@ -69,7 +69,7 @@ class WebSocketCrashError(ObsError):
     """OBS's websocket server crashed while OBS left, when all scripts and sources were gone.
 
     The server's thread accepts on its listener (websocketpp 0.8.2, `server::handle_accept`) while OBS's main
-    thread closes it. With OBS 29.0.2 that ends about one exit in a thousand, also without any script.
+    thread closes it. With OBS 29.0.2 that ends one exit in some hundreds, also without any script.
     """
 
 

@@ -1,10 +1,13 @@
 """The benchmark's section in real OBS gives its figures; none of them is judged here."""
 
+from contextlib import nullcontext
+
 import pytest
 
 from obs_faceswap.engine.settings import Settings
 from obs_faceswap.ui.bench import obs
 from obs_faceswap.ui.bench.plan import Plan
+from obs_faceswap.ui.throwaway_obs import WebSocketCrashError
 
 PARTS = ("absent", "off", "on", "same_load_in_another_process")
 
@@ -31,3 +34,19 @@ def test_each_part_has_its_figures(plan, monkeypatch):
 def test_without_obs_it_says_so(plan, monkeypatch):
     monkeypatch.setenv("PATH", str(plan.folder))
     assert "OBS Studio is not installed" in obs.obs(plan)["not_measured"]
+
+
+@pytest.mark.parametrize(("crashes", "tries"), [(0, 1), (2, 3), (9, 3)])
+def test_a_run_whose_obs_crashed_by_itself_is_made_again(plan, monkeypatch, crashes, tries):
+    tried = []
+
+    def measured(*_run):
+        tried.append(1)
+        if len(tried) <= crashes:
+            raise WebSocketCrashError
+        return {}
+
+    monkeypatch.setattr(obs, "_measured", measured)
+    with nullcontext() if crashes < tries else pytest.raises(WebSocketCrashError):
+        obs._measured_whole(plan, None, "on")
+    assert len(tried) == tries

@@ -13,10 +13,8 @@ from obs_faceswap.engine.find.landmarks import FARTHEST, crop_matrix
 from obs_faceswap.engine.types import ImageBGR, Points
 
 CORNERS = ((33, 133), (362, 263))  # vertices of the mesh, from the picture's left to its right
-_LID_POINTS, _IRIS_POINTS = (
-    71,
-    5,
-)  # lids, brow and what lies between; the iris's middle comes first of its own
+_LID_POINTS = 71  # with the brow and what lies between
+_IRIS_POINTS = 5  # its middle first
 _SCALE = 2.3  # iris_landmark_landmarks_to_roi: the square's side over an eye's width
 # The lids' ends, points in the middle of the upper one, and those of the lower one below them.
 _FIRST, _LAST = 0, 8

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from obs_faceswap.ui.bench.scene import i420
 from obs_faceswap.ui.bench.timing import middle
 from obs_faceswap.ui.obs_config import Collection
 from obs_faceswap.ui.obs_websocket import ObsError
-from obs_faceswap.ui.throwaway_obs import ThrowawayObs, find_obs
+from obs_faceswap.ui.throwaway_obs import ThrowawayObs, WebSocketCrashError, find_obs
 
 _SIZE_WH = (320, 180)
 _FACE_PX = 100  # few pixels: what grows with each frame grows with small ones too
@@ -102,7 +103,7 @@ def _in_obs_ms(plan: Plan) -> float | None:
     script.write_text(_BEFORE + text + _AFTER.format(answer=str(answer)), encoding="utf-8")
     runs = []
     for _ in range(plan.count(5, 1)):
-        with ThrowawayObs(Collection([], script)) as started:
+        with ThrowawayObs(Collection([], script)) as started, suppress(WebSocketCrashError):
             started.quit()
         runs.append(float(answer.read_text("ascii")))
     return middle(runs)
