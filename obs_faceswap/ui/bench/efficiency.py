@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from obs_faceswap.engine.errors import MediaError
 from obs_faceswap.engine.pipeline import Pipeline
 from obs_faceswap.engine.settings import Settings
-from obs_faceswap.engine.steps import Stage
 from obs_faceswap.engine.types import Result, Shown
 from obs_faceswap.ui.bench.live import saturated_ms
 from obs_faceswap.ui.bench.plan import SIZES_WH, Case, Figures, Plan
@@ -30,7 +29,7 @@ class Blocks:
         pipeline: the whole way of a frame, the copy from the camera's memory included.
         inside: the part of it spent in networks.
         alone: the same networks on the same inputs, back to back.
-        swap: the pipeline's swap step: a model's network and what is round it, a photo's drawing.
+        swap: the pipeline's swap step without networks: what is round a model's, or a photo's drawing.
         calls: networks run for a frame, as a mean.
     """
 
@@ -104,15 +103,15 @@ def measured(engine: Pipeline, plan: Plan, case: Case, size: str, count: int, la
     stream = Stream(plan.subject().scene(SIZES_WH[size], FACE_PX))
     blocks = Blocks()
     with NetworkWatch() as watch:
-        slow = _warmed_up(engine, stream, settings) * 1000 > _SLOW_MS
+        slow = _warmed_up(engine, stream, settings, watch) * 1000 > _SLOW_MS
         frames, count = (1, _SLOW_BLOCKS * count) if slow else (_CYCLE, count)
         called = 0
         watch.take()
         for number in range(count):
-            took_s, swap_ms = _passed(engine, stream, settings, frames)
+            took_s, swap_s = _passed(engine, stream, settings, frames, watch)
             calls = watch.take()
             blocks.pipeline.append(took_s * 1000 / frames)
-            blocks.swap.append(swap_ms / frames)
+            blocks.swap.append(swap_s * 1000 / frames)
             blocks.inside.append(calls.inside_s * 1000 / frames)
             blocks.alone.append(calls.again() * 1000 / frames)
             called += len(calls.calls)
@@ -121,28 +120,34 @@ def measured(engine: Pipeline, plan: Plan, case: Case, size: str, count: int, la
     return blocks
 
 
-def _warmed_up(engine: Pipeline, stream: Stream, settings: Settings) -> float:
+def _warmed_up(engine: Pipeline, stream: Stream, settings: Settings, watch: NetworkWatch) -> float:
     """About how many seconds a frame takes."""
-    _passed(engine, stream, settings, 1)
-    took_s, _ = _passed(engine, stream, settings, 1)
+    _passed(engine, stream, settings, 1, watch)
+    took_s, _ = _passed(engine, stream, settings, 1, watch)
     if took_s * 1000 <= _SLOW_MS:
-        _passed(engine, stream, settings, _WARM_UP)
+        _passed(engine, stream, settings, _WARM_UP, watch)
     return took_s
 
 
-def _passed(engine: Pipeline, stream: Stream, settings: Settings, frames: int) -> tuple[float, float]:
-    """Seconds that so many frames take, and milliseconds of their swap steps.
+def _passed(
+    engine: Pipeline, stream: Stream, settings: Settings, frames: int, watch: NetworkWatch
+) -> tuple[float, float]:
+    """Seconds that so many frames take, and those of their swap steps without networks.
 
     Raises:
         MediaError: the last one is not swapped.
     """
-    swap_ms, started = 0.0, time.perf_counter()
+    swap_s, started = 0.0, time.perf_counter()
     for _ in range(frames):
-        result = engine.process(stream.next(), settings)
-        swap_ms += result.stages_ms.get(Stage.SWAP, 0.0)
+        frame = stream.next()
+        begun = engine.begin(frame, settings)
+        swap_s -= time.perf_counter() - watch.inside_s
+        swap = engine.swap(begun)
+        swap_s += time.perf_counter() - watch.inside_s
+        result = engine.finish(frame, begun, swap)
     took_s = time.perf_counter() - started
     require_swap(result)
-    return took_s, swap_ms
+    return took_s, swap_s
 
 
 def require_swap(result: Result) -> None:
