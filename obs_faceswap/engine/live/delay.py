@@ -28,6 +28,7 @@ _SAME = 0.125  # parts of a period the delay may be out before it is set anew
 _RECENT = 40  # results that are looked at for late ones
 _TOO_MANY = 4  # late ones among them; one stall of the machine makes up to three
 _CALM_NS = 20 * _NS  # before the delay may fall,
+_FIRST_CALM_NS = 4 * _NS  # or, within that of the first one, which a new engine's slow frames have set,
 _LONGEST_CALM_NS = 320 * _NS  # doubled whenever a fall was a mistake
 _MISTAKE_NS = 120 * _NS  # a rise so soon after a fall says that it was one
 _SPARE = 0.25  # parts of a period results must be early for the delay to fall
@@ -232,7 +233,7 @@ class _Steps:
         self._steps = 0
         self._latest: deque[int] = deque(maxlen=_RECENT)
         self._all: deque[tuple[int, int]] = deque()  # when it was finished, and after how long
-        self._calm_ns = _CALM_NS
+        self._calm_ns = _FIRST_CALM_NS
         self._changed_ns = 0
         self._fell_ns = -_MISTAKE_NS
 
@@ -268,6 +269,8 @@ class _Steps:
             self._rise(now_ns, camera)
         elif now_ns - self._changed_ns >= self._calm_ns:
             self._fall(now_ns, camera)
+            if now_ns - self._changed_ns >= _CALM_NS:
+                self._calm_ns = max(self._calm_ns, _CALM_NS)
         return self._steps
 
     def _rise(self, now_ns: int, camera: _Camera) -> None:
@@ -279,7 +282,7 @@ class _Steps:
 
     def _fall(self, now_ns: int, camera: _Camera) -> None:
         spare_ns = int(_SPARE * camera.period_ns)
-        lasted = [latency_ns for _, latency_ns in self._all]
+        lasted = [latency_ns for done_ns, latency_ns in self._all if now_ns - done_ns <= self._calm_ns]
         enough = _steps_for(_percentile(lasted, 0.98) + spare_ns, camera)
         if enough < self._steps:
             self._fell_ns = now_ns
@@ -287,6 +290,8 @@ class _Steps:
 
     def _set(self, steps: int, now_ns: int) -> None:
         if steps != self._steps:
+            if self._steps:
+                self._calm_ns = max(self._calm_ns, _CALM_NS)
             self._steps = steps
             self._changed_ns = now_ns
 

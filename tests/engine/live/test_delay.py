@@ -210,6 +210,29 @@ def test_a_new_camera_rate_is_followed(before, after, engine_ms):
     assert stream.changes(36) <= 1  # an engine a hair slower than the camera is late now and then
 
 
+@pytest.mark.parametrize(("slow", "seconds"), [(12, 5.0), (60, 8.0)])
+def test_the_slow_first_frames_of_an_engine_are_soon_forgotten(slow, seconds):
+    delay, shifts = SteadyDelay(None), []
+    for number in range(1, 400):
+        at = number * 33 * MS
+        delay.arrived(at, number)
+        delay.note(at, at + (60 if number <= slow else 20) * MS)
+        shifts.append(delay.shift_ns // (33 * MS))
+    assert max(shifts) == 2
+    assert shifts.index(1) <= seconds * 30
+    assert shifts[-1] == 1
+
+
+def test_a_delay_that_lasted_falls_after_a_long_calm_only():
+    delay, shifts = SteadyDelay(None), []
+    for number in range(1, 1800):
+        at = number * 33 * MS
+        delay.arrived(at, number)
+        delay.note(at, at + (60 if number <= 900 else 20) * MS)
+        shifts.append(delay.shift_ns // (33 * MS))
+    assert shifts.index(1) > 900 + 19 * 30
+
+
 def test_an_interruption_is_no_new_rate():
     delay = SteadyDelay(None)
     at = 0
