@@ -25,6 +25,7 @@ LOWER = ((33, 7, 163, 144, 145, 153, 154, 155, 133), (362, 382, 381, 380, 374, 3
 _FARTHEST = 0.45  # an iris that touches the corner
 _GAIN = 1.25  # of an iris's way about two thirds are left when the network saw it and it was drawn
 _FOLLOW = 0.5  # of the way to a new frame's gaze
+_SURE = 0.15  # s: a smaller change may be the network's noise and is followed slowly
 _REST = 0.02  # of the way back to the source's own gaze in a frame that shows none
 _SHUT = 0.4  # of its opening: below, an eye shows no gaze and more and more of it is painted over,
 _LASHES = 0.1  # by the upper lid's edge, so many heights of the eye above it
@@ -64,7 +65,8 @@ class Gaze:
         ]
         if shifts:
             shift = sum(shifts) / len(shifts) * _GAIN  # eyes move together
-            self._shift += (min(max(shift, -_FARTHEST), _FARTHEST) - self._shift) * _FOLLOW
+            change = min(max(shift, -_FARTHEST), _FARTHEST) - self._shift
+            self._shift += change * _FOLLOW * min(abs(change) / _SURE, 1.0)
         else:
             self._shift -= self._shift * _REST
         if self._turned is None or self._drawn_on is not texture:

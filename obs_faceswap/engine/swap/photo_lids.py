@@ -17,6 +17,7 @@ _OPEN_EYES = (0.6, 1.1)
 _CLOSED, _WIDE = 0.6, 0.9  # in the mesh, where the network says nothing
 _SEEN_CLOSED, _SEEN_OPEN = 0.4, 0.9
 _OPENS, _FORGETS = 0.2, 1 / 300  # how fast the widest opening follows, a frame
+_SURE = 0.15  # of the widest opening: a smaller change may be the network's noise and is followed slowly
 
 
 class Lids:
@@ -28,6 +29,7 @@ class Lids:
     def reset(self) -> None:
         """Forgets how far the live person's eyes open."""
         self._mesh, self._seen = ([_Widest(), _Widest()] for _ in range(2))
+        self._steady: list[float | None] = [None, None]
 
     def step(
         self, eyes: Sequence[Eye | None], live: Floats, target: Floats, px_per_cm: float
@@ -48,12 +50,20 @@ class Lids:
             part = self._mesh[index].part(_height(live[list(upper), :2], live[list(lower), :2]) / scale)
             kept, eye = _between(part, _CLOSED, _WIDE), eyes[index]
             if eye is not None:
-                opened = _between(self._seen[index].part(eye.opening / scale), _SEEN_CLOSED, _SEEN_OPEN)
+                seen = self._steadied(index, self._seen[index].part(eye.opening / scale))
+                opened = _between(seen, _SEEN_CLOSED, _SEEN_OPEN)
                 kept = min(opened / max(part, 1e-6), 1.0)
             over, under = list(upper[1:-1]), list(lower[1:-1])
             target[over, :2] = target[under, :2] + (target[over, :2] - target[under, :2]) * kept
             left.append(kept)
         return tuple(left)
+
+    def _steadied(self, index: int, part: float) -> float:
+        """An eye's opening as the network sees it, without its noise: a blink is followed at once."""
+        last = self._steady[index]
+        change = part - (part if last is None else last)
+        self._steady[index] = steady = part - change * (1 - min(abs(change) / _SURE, 1.0) ** 2)
+        return steady
 
 
 class _Widest:
@@ -65,7 +75,8 @@ class _Widest:
     def part(self, opening_cm: float) -> float:
         """An opening in parts of the widest."""
         widest = self._cm or float(np.clip(opening_cm, *_OPEN_EYES))
-        self._cm = widest + (opening_cm - widest) * (_OPENS if opening_cm > widest else _FORGETS)
+        widest += (opening_cm - widest) * (_OPENS if opening_cm > widest else _FORGETS)
+        self._cm = max(widest, _OPEN_EYES[0])  # eyes that stay closed are no narrow ones
         return opening_cm / self._cm
 
 

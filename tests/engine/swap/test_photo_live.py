@@ -206,6 +206,20 @@ def test_a_network_tells_closed_eyes_from_lowered_ones(seen, expected):
     assert after(*[OPEN] * 16, (0.91, seen)) == pytest.approx(expected, abs=0.02)
 
 
+def test_the_networks_noise_hardly_moves_a_lid_and_a_blink_does_at_once():
+    lids, live, left = Lids(), opened(1.3), []
+    for number in range(40):
+        seen = (0.6 + 0.03 * (-1) ** number) * gap(live) if number else gap(live)
+        left.append(lids.step([Eye(seen, 0.0)] * 2, live, live.copy(), SCALE)[0])
+    assert np.abs(np.diff(left[10:])).max() < 0.02  # of 0.12
+    assert lids.step([Eye(0.2 * gap(live), 0.0)] * 2, live, live.copy(), SCALE) == (0, 0)
+
+
+def test_eyes_that_stay_closed_do_not_open_in_time():
+    steps = [(0.7, 0.3)] * 3000
+    assert after(OPEN, *steps) == 0
+
+
 def test_eyes_close_one_by_one():
     lids, live = Lids(), opened(1.3)
     lids.step([Eye(gap(live), 0.0)] * 2, live, live.copy(), SCALE)
