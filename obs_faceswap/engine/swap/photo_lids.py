@@ -61,9 +61,11 @@ class Lids:
     def _steadied(self, index: int, part: float) -> float:
         """An eye's opening as the network sees it, without its noise: a blink is followed at once."""
         last = self._steady[index]
-        change = part - (part if last is None else last)
-        self._steady[index] = steady = part - change * (1 - min(abs(change) / _SURE, 1.0) ** 2)
-        return steady
+        if last is not None:
+            change = part - last
+            part = last + change * min(abs(change) / _SURE, 1.0) ** 2
+        self._steady[index] = part
+        return part
 
 
 class _Widest:
